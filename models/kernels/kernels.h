@@ -1,0 +1,79 @@
+/* Compute kernels of the transformer. Every kernel is batch invariant: what it computes for one row has the same bits whatever other
+ * rows are in the call and however many threads run it (one machine, one build). SIMD behind run-time dispatch, plain C twins. */
+#pragma once
+#include <glib.h>
+#include "models/gguf/types.h"
+
+G_BEGIN_DECLS
+
+/** StRegime: which of the two summation orders a token's products use (see the design notes in README of models/). */
+typedef enum
+{
+  ST_REGIME_PREFILL,            /* prompt tokens: blocked products over many rows */
+  ST_REGIME_STEP,               /* generated tokens: products bound by memory, straight from the stored weights */
+} StRegime;
+
+/** StMatrix: a weight matrix as stored, @rows outputs by @cols inputs, row-major, any StType. */
+typedef struct
+{
+  StType type;
+  gsize rows;
+  gsize cols;
+  const void *data;
+} StMatrix;
+
+/** StPool: a fixed set of worker threads; one per model, used by one caller at a time. */
+typedef struct _StPool StPool;
+/** @threads 0 = number of online CPUs. */
+StPool *st_pool_new (guint threads);
+void st_pool_free (StPool * pool);
+guint st_pool_threads (const StPool * pool);
+/** st_pool_run: calls @func (index, user_data) for every index below @n, split over the threads, and waits. */
+void st_pool_run (StPool * pool, gsize n, void (*func) (gsize index, gpointer user_data), gpointer user_data);
+
+/** st_matmul: y (m x w->rows, row stride ldy) = x (m x w->cols, row stride ldx) * w^T.
+ * @cancel (may be NULL) is polled atomically: non-zero makes it return early with y undefined.
+ * @deterministic FALSE allows OpenBLAS in the prefill regime. */
+void st_matmul (StPool * pool, const StMatrix * w, const float *x, gsize m, gsize ldx,
+    float *y, gsize ldy, StRegime regime, gboolean deterministic, const gint * cancel);
+
+/** st_get_row: dequantises row @row of @w (the embedding of a token) to @dst (w->cols floats). */
+void st_get_row (const StMatrix * w, gsize row, float *dst);
+
+/** st_rms_norm: y = x / sqrt (mean (x^2) + eps) * weight, one row of @n. y may be x. */
+void st_rms_norm (const float *x, const float *weight, gsize n, float eps, float *y);
+
+/** st_rope: rotates @n_heads heads of @head_dim at @x in place by cos/sin (head_dim / 2 each, for this row's position).
+ * @interleaved: pairs (2i, 2i+1) as in GGUF llama files; else (i, i + dim/2). */
+void st_rope (float *x, gsize n_heads, gsize head_dim, gsize rope_dim, const float *cos_table, const float *sin_table,
+    gboolean interleaved);
+
+/** st_swiglu: gate[i] = silu (gate[i]) * up[i]. */
+void st_swiglu (float *gate, const float *up, gsize n);
+/** st_add: x[i] += y[i]. */
+void st_add (float *x, const float *y, gsize n);
+/** st_log_softmax_at: log-sum-exp of @n logits (double accumulators, fixed order). */
+gdouble st_log_sum_exp (const float *logits, gsize n);
+
+/** StAttention: one layer's causal attention of @m new rows at positions @first .. @first + m - 1, whose keys and values are already in
+ * the cache. Cache layout: k and v are [n_kv_heads][capacity][head_dim], F32 or F16. q and out are m x (n_heads * head_dim). */
+typedef struct
+{
+  gsize n_heads, n_kv_heads, head_dim;
+  gsize first, m;
+  StType cache_type;            /* ST_TYPE_F32 or ST_TYPE_F16 */
+  const void *k;
+  const void *v;
+  gsize capacity;               /* positions between two kv heads */
+  const float *q;
+  gsize ldq;
+  float *out;
+  gsize ldo;
+  float scale;                  /* 1 / sqrt (head_dim) */
+} StAttention;
+void st_attention (StPool * pool, const StAttention * a, StRegime regime, const gint * cancel);
+
+/** st_kernels_name: "avx512", "avx2" or "c", what run-time dispatch chose. The environment variable ST_KERNELS forces one. */
+const gchar *st_kernels_name (void);
+
+G_END_DECLS

@@ -1,0 +1,84 @@
+/* A contiguous range of blocks of a llama-family model, its KV caches and its products. */
+#pragma once
+#include <glib.h>
+#include "models/gguf/gguf.h"
+#include "models/kernels/kernels.h"
+#include "models/tokenizer/tokenizer.h"
+
+G_BEGIN_DECLS
+
+#define ST_MODEL_ERROR (st_model_error_quark ())
+GQuark st_model_error_quark (void);
+typedef enum
+{
+  ST_MODEL_ERROR_UNSUPPORTED,   /* architecture, tensor type */
+  ST_MODEL_ERROR_DAMAGED,       /* shapes, missing tensors, hash list does not agree */
+  ST_MODEL_ERROR_RANGE,         /* blocks that the model or this partition does not have */
+  ST_MODEL_ERROR_CONTEXT,       /* KV cache full, or position beyond its end */
+  ST_MODEL_ERROR_INPUT,         /* id out of range */
+  ST_MODEL_ERROR_CANCELLED,
+} StModelError;
+
+typedef struct
+{
+  const gchar *architecture;    /* "llama" */
+  const gchar *name;            /* general.name, or the file name */
+  guint n_blocks;               /* of the whole model */
+  guint hidden_size;            /* D */
+  guint n_heads, n_kv_heads, head_dim, rope_dim, ff_size;
+  guint vocab_size;
+  guint context_length;         /* trained */
+  gfloat rms_eps, rope_base;
+} StModelConfig;
+
+typedef struct
+{
+  gint first_block;             /* 0 */
+  gint last_block;              /* exclusive; -1 = n_blocks */
+  gboolean embed;               /* needs the token embedding */
+  gboolean output;              /* needs final norm and output head */
+  guint threads;                /* 0 = all CPUs */
+  gboolean deterministic;       /* TRUE: own kernels; FALSE: OpenBLAS allowed in prefill */
+  gboolean verify_full;         /* compare the full hash of every tensor used */
+} StModelOptions;
+
+typedef struct _StModel StModel;
+
+/** st_model_open: opens @path and checks the tensors that the range needs; no other tensor's bytes are touched. */
+StModel *st_model_open (const gchar * path, const StModelOptions * options, GError ** error);
+StModel *st_model_ref (StModel * model);
+void st_model_unref (StModel * model);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (StModel, st_model_unref)
+
+const StModelConfig *st_model_config (const StModel * model);
+/** Model id (design section 4), lower-case hex SHA-256, 64 characters; the same for every partition of one model. */
+const gchar *st_model_id (const StModel * model);
+/** Loaded with the model; %NULL in a partition file that carries no tokenizer. */
+StTokenizer *st_model_tokenizer (const StModel * model);
+/** The file's chat template text, or NULL. */
+const gchar *st_model_chat_template (const StModel * model);
+/** Bytes of the tensors this range uses, in the file's own types. */
+guint64 st_model_used_bytes (const StModel * model);
+
+/** StKvCache: keys and values of one session for the range's blocks; memory grows with the positions stored. */
+typedef struct _StKvCache StKvCache;
+/** @type ST_TYPE_F32 or ST_TYPE_F16; @context_size positions at most (0 = the model's trained context). */
+StKvCache *st_kv_cache_new (StModel * model, guint context_size, StType type, GError ** error);
+void st_kv_cache_free (StKvCache * cache);
+guint st_kv_cache_length (const StKvCache * cache);
+guint st_kv_cache_capacity (const StKvCache * cache);
+/** FALSE when @length is beyond the end. */
+gboolean st_kv_cache_truncate (StKvCache * cache, guint length);
+
+/** st_model_embed: x (n x D) = embeddings of @ids. Error on an id out of range. */
+gboolean st_model_embed (StModel * model, const gint32 * ids, gsize n, float *x, GError ** error);
+/** st_model_run: x (n x D, in place) through the range's blocks, at positions st_kv_cache_length() ...; appends to the cache.
+ * On error or cancel the cache keeps its old length. @cancel: polled atomically, may be NULL. One call at a time per model
+ * (a lock inside makes it safe). */
+gboolean st_model_run (StModel * model, StKvCache * cache, float *x, gsize n, StRegime regime, const gint * cancel,
+    GError ** error);
+/** st_model_logits: logits (n x vocab_size) of final hidden states x (n x D, not changed). */
+gboolean st_model_logits (StModel * model, const float *x, gsize n, StRegime regime, float *logits, const gint * cancel,
+    GError ** error);
+
+G_END_DECLS

@@ -1,0 +1,26 @@
+/* Prompt formats of common chat families, by name. A model file's template is recognised, never evaluated. */
+#pragma once
+#include "models/tokenizer/tokenizer.h"
+
+G_BEGIN_DECLS
+
+/** StChatFormat: how one turn is written for a family. */
+typedef struct _StChatFormat StChatFormat;
+
+/** st_chat_find: by name ("chatml", "llama2", "llama3", "gemma", "phi3", "zephyr", "none" ...), NULL if unknown. Static. */
+const StChatFormat *st_chat_find (const gchar * name);
+/** st_chat_detect: the family whose marks appear in the file's tokenizer.chat_template, or NULL. */
+const StChatFormat *st_chat_detect (const gchar * chat_template);
+const gchar *st_chat_name (const StChatFormat * format);
+/** NULL-terminated list of known names. */
+const gchar *const *st_chat_names (void);
+
+/** st_chat_turn: appends the ids of one user turn to @ids: on the first turn the system part (@system NULL = the family's default,
+ * "" = none), then the user's text, then the start of the answer. On later turns it begins after the end-of-turn token of the answer.
+ * @text is never parsed for special tokens. */
+gboolean st_chat_turn (const StChatFormat * format, StTokenizer * tokenizer, gboolean first, const gchar * system,
+    const gchar * text, gsize len, GArray * ids, GError ** error);
+/** Token that ends an answer in this family, or -1. */
+gint32 st_chat_end_of_turn (const StChatFormat * format, StTokenizer * tokenizer);
+
+G_END_DECLS
