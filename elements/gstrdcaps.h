@@ -1,0 +1,40 @@
+/* Media types and caps fields of the streams (design section 3), each written once. */
+#pragma once
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+
+#define GST_RD_TEXT_CAPS "text/x-raw, format = (string) utf8"
+#define GST_RD_TOKEN_IDS_MEDIA "application/x-token-ids"
+#define GST_RD_TOKEN_IDS_CAPS "application/x-token-ids, format = (string) S32LE"
+#define GST_RD_HIDDEN_STATES_MEDIA "application/x-hidden-states"
+#define GST_RD_HIDDEN_STATES_CAPS "application/x-hidden-states, format = (string) { F32LE, F16LE }"
+#define GST_RD_TENSORS_MEDIA "other/tensors"
+#define GST_RD_STATES_MEDIA "application/x-rd-states"
+#define GST_RD_STATES_CAPS "application/x-rd-states, stream-format = (string) { packet, byte-stream }, alignment = (string) frame, version = (int) 1"
+#define GST_RD_FEEDBACK_MEDIA "application/x-rd-feedback"
+#define GST_RD_FEEDBACK_CAPS "application/x-rd-feedback, version = (int) 1"
+
+/** GstRdStateLayout: how the rows of hidden states lie in a buffer, whatever caps said it. */
+typedef enum { GST_RD_LAYOUT_HIDDEN_STATES, GST_RD_LAYOUT_TENSORS_STATIC, GST_RD_LAYOUT_TENSORS_FLEXIBLE } GstRdLayout;
+typedef enum { GST_RD_F32, GST_RD_F16 } GstRdFormat;
+
+typedef struct
+{
+  GstRdLayout layout;
+  GstRdFormat format;
+  guint hidden_size;             /* 0 = not known from the caps (flexible tensors) */
+  gint split_layer;              /* -1 = not known */
+  gchar model_id[65];            /* "" = not known */
+  gchar model_name[64];
+} GstRdStateInfo;
+
+/** Hidden-states or tensors caps to info; FALSE and a readable @error if they make no sense. */
+gboolean gst_rd_state_info_from_caps (GstRdStateInfo * info, const GstCaps * caps, GError ** error);
+GstCaps *gst_rd_state_info_to_caps (const GstRdStateInfo * info);
+/** Rows of @buffer as F32 (n x hidden_size), newly allocated with g_malloc; checks sizes and the flexible header. */
+gfloat *gst_rd_state_info_read (const GstRdStateInfo * info, GstBuffer * buffer, guint hidden_size, gsize * n, GError ** error);
+/** A new buffer of @n rows in the layout. */
+GstBuffer *gst_rd_state_info_write (const GstRdStateInfo * info, const gfloat * x, gsize n, guint hidden_size);
+
+G_END_DECLS

@@ -1,0 +1,31 @@
+/* Custom events of the session (design sections 4 and 7): one constructor and one parser each, so that names and fields stand once. */
+#pragma once
+#include <gst/gst.h>
+#include "codec/wire/frame.h"
+
+G_BEGIN_DECLS
+
+/** rd-session: serialised, downstream, before a session's first buffer. Fields: session, tokenizer id (hex, 64), wishes. */
+GstEvent *gst_rd_event_new_session (guint32 session, const gchar * tokenizer_id, const RdWishes * wishes);
+gboolean gst_rd_event_parse_session (GstEvent * event, guint32 * session, const gchar ** tokenizer_id, RdWishes * wishes);
+
+/** rd-session-end: serialised, downstream: each element frees that session's KV cache. */
+GstEvent *gst_rd_event_new_session_end (guint32 session);
+gboolean gst_rd_event_parse_session_end (GstEvent * event, guint32 * session);
+
+/** rd-cancel: serialised, downstream: stop sampling, truncate the session to @position. */
+GstEvent *gst_rd_event_new_cancel (guint32 session, guint32 epoch, guint32 position);
+gboolean gst_rd_event_parse_cancel (GstEvent * event, guint32 * session, guint32 * epoch, guint32 * position);
+
+/** rd-tokens: upstream: ids sampled by the tail, @position is where ids[0] stands; finish NONE while the turn goes on. A turn's finish
+ * comes with its last token or alone (n_ids 0). */
+GstEvent *gst_rd_event_new_tokens (guint32 session, guint32 epoch, guint32 position, const gint32 * ids, guint n_ids, RdFinish finish);
+/** *ids points into the event. */
+gboolean gst_rd_event_parse_tokens (GstEvent * event, guint32 * session, guint32 * epoch, guint32 * position, const gint32 ** ids,
+    guint * n_ids, RdFinish * finish);
+
+/** rd-error: upstream: the far side ended the session and says why. */
+GstEvent *gst_rd_event_new_error (guint32 session, const gchar * message);
+gboolean gst_rd_event_parse_error (GstEvent * event, guint32 * session, const gchar ** message);
+
+G_END_DECLS
