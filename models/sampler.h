@@ -25,8 +25,15 @@ StSampler *st_sampler_new (guint vocab_size);
 void st_sampler_free (StSampler * sampler);
 
 /** st_sampler_sample: the token for position @position, from @logits (vocab_size floats, not changed) and the ids before it.
- * The random number is a function of (seed, position) alone. Ties in greedy mode go to the lowest id. NaN logits never win. */
+ * Order: penalties, top-k, top-p, min-p (all at temperature 1), temperature, draw. Of equal logits the lowest id comes first.
+ * NaN and -Inf logits never win; +Inf ones share everything. Ids of @history outside the vocabulary are ignored.
+ * The random number is st_sampler_uniform() of (seed, @position). No allocation.
+ * Returns: the id, or -1 if every logit is NaN or -Inf (the caller reports a broken model). */
 gint32 st_sampler_sample (StSampler * sampler, const StSamplerParams * params, const float *logits,
     const gint32 * history, gsize n_history, guint64 position);
+
+/** st_sampler_uniform: the random number in [0, 1) for a position, a function of (seed, position) alone: the first 53 bits of
+ * Philox4x32-10 with key @seed and counter @position (low words first). */
+gdouble st_sampler_uniform (guint64 seed, guint64 position);
 
 G_END_DECLS
