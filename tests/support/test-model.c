@@ -1,0 +1,20 @@
+#include "tests/support/test-model.h"
+
+gchar *
+st_test_model_path (void)
+{
+  const gchar *named = g_getenv ("ST_TEST_MODEL");
+  gchar *path = named ? g_strdup (named) :
+      g_build_filename (ST_SOURCE_ROOT, ".cache",
+      "SmolLM2-135M-Instruct.Q4_1.gguf", NULL);
+
+  if (!g_file_test (path, G_FILE_TEST_IS_REGULAR))
+    g_clear_pointer (&path, g_free);
+  return path;
+}
+
+gchar *
+st_test_data_path (const gchar * name)
+{
+  return g_build_filename (ST_SOURCE_ROOT, "tests", "data", name, NULL);
+}

@@ -1,0 +1,12 @@
+/* Where tests find their files. */
+#pragma once
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/** Path of the real model: ST_TEST_MODEL, else .cache/ in the source tree; NULL if it is not there (skip the test). Free with g_free(). */
+gchar *st_test_model_path (void);
+/** Path of a file in tests/data. Free with g_free(). */
+gchar *st_test_data_path (const gchar * name);
+
+G_END_DECLS
