@@ -28,6 +28,35 @@ typedef struct
   const guint8 *data;           /* in the mapping */
 } StTensor;
 
+/** StGgufValueType: type of a metadata value, with the file's numbering. */
+typedef enum
+{
+  ST_GGUF_UINT8,
+  ST_GGUF_INT8,
+  ST_GGUF_UINT16,
+  ST_GGUF_INT16,
+  ST_GGUF_UINT32,
+  ST_GGUF_INT32,
+  ST_GGUF_FLOAT32,
+  ST_GGUF_BOOL,
+  ST_GGUF_STRING,
+  ST_GGUF_ARRAY,
+  ST_GGUF_UINT64,
+  ST_GGUF_INT64,
+  ST_GGUF_FLOAT64,
+} StGgufValueType;
+
+/** StGgufEntry: one key of the metadata and its value as encoded in the file. */
+typedef struct
+{
+  const gchar *key;
+  StGgufValueType type;
+  StGgufValueType element_type; /* of an array; else the type itself */
+  guint64 n;                    /* elements of an array; else 1 */
+  const guint8 *value;          /* encoded value in the mapping, an array's header included */
+  gsize size;                   /* bytes of @value */
+} StGgufEntry;
+
 typedef struct _StGguf StGguf;
 
 /** st_gguf_open: maps @path and checks every size; free with st_gguf_unref(). Touches no tensor data. */
@@ -40,10 +69,19 @@ const gchar *st_gguf_path (const StGguf * gguf);
 /** File descriptor of the open file, for pread; owned by @gguf. */
 int st_gguf_fd (const StGguf * gguf);
 
+/** Bytes that tensor offsets are a multiple of (general.alignment, 32 when absent). */
+gsize st_gguf_alignment (const StGguf * gguf);
+
 guint64 st_gguf_n_tensors (const StGguf * gguf);
 const StTensor *st_gguf_tensor (const StGguf * gguf, guint64 index);
 /** st_gguf_find: tensor by name, or %NULL. */
 const StTensor *st_gguf_find (const StGguf * gguf, const gchar * name);
+
+/** Metadata entries in the file's order, for copying and hashing; names are unique. */
+guint64 st_gguf_n_entries (const StGguf * gguf);
+const StGgufEntry *st_gguf_entry (const StGguf * gguf, guint64 index);
+/** st_gguf_find_entry: entry by key, or %NULL. */
+const StGgufEntry *st_gguf_find_entry (const StGguf * gguf, const gchar * key);
 
 /* Metadata. Integer getters accept any integer type of the file that fits; FALSE (value untouched, no error) when the key is absent,
  * or of another type. */
