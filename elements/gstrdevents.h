@@ -5,8 +5,11 @@
 
 G_BEGIN_DECLS
 
-/** rd-session: serialised, downstream, before a session's first buffer. Fields: session, tokenizer id (hex, 64), wishes. */
+/** rd-session: serialised, downstream, before a session's first buffer (and again after a flush: the same session, not a new one).
+ * Fields: session, tokenizer id (hex, 64, or ""), and each wish whose bit is in the mask. */
 GstEvent *gst_rd_event_new_session (guint32 session, const gchar * tokenizer_id, const RdWishes * wishes);
+/** Any out pointer may be NULL. *tokenizer_id points into the event, *wishes is overwritten: free it with rd_wishes_clear().
+ * This and the other parsers: FALSE for any other event. */
 gboolean gst_rd_event_parse_session (GstEvent * event, guint32 * session, const gchar ** tokenizer_id, RdWishes * wishes);
 
 /** rd-session-end: serialised, downstream: each element frees that session's KV cache. */
