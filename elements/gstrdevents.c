@@ -7,9 +7,10 @@
 #define EVENT_CANCEL "rd-cancel"
 #define EVENT_TOKENS "rd-tokens"
 #define EVENT_ERROR "rd-error"
+#define QUERY_WAY_BACK "rd-way-back"
 
 static const GstStructure *
-event_structure (GstEvent *event, const gchar *name)
+event_structure (GstEvent * event, const gchar * name)
 {
   const GstStructure *s = gst_event_get_structure (event);
 
@@ -89,7 +90,7 @@ wishes_from_structure (RdWishes * w, const GstStructure * s)
 }
 
 GstEvent *
-gst_rd_event_new_session (guint32 session, const gchar *tokenizer_id,
+gst_rd_event_new_session (guint32 session, const gchar * tokenizer_id,
     const RdWishes * wishes)
 {
   GstStructure *s = gst_structure_new (EVENT_SESSION,
@@ -102,8 +103,8 @@ gst_rd_event_new_session (guint32 session, const gchar *tokenizer_id,
 }
 
 gboolean
-gst_rd_event_parse_session (GstEvent *event, guint32 *session,
-    const gchar **tokenizer_id, RdWishes * wishes)
+gst_rd_event_parse_session (GstEvent * event, guint32 * session,
+    const gchar ** tokenizer_id, RdWishes * wishes)
 {
   const GstStructure *s = event_structure (event, EVENT_SESSION);
   guint32 number;
@@ -131,7 +132,7 @@ gst_rd_event_new_session_end (guint32 session)
 }
 
 gboolean
-gst_rd_event_parse_session_end (GstEvent *event, guint32 *session)
+gst_rd_event_parse_session_end (GstEvent * event, guint32 * session)
 {
   const GstStructure *s = event_structure (event, EVENT_SESSION_END);
 
@@ -148,8 +149,8 @@ gst_rd_event_new_cancel (guint32 session, guint32 epoch, guint32 position)
 }
 
 gboolean
-gst_rd_event_parse_cancel (GstEvent *event, guint32 *session,
-    guint32 *epoch, guint32 *position)
+gst_rd_event_parse_cancel (GstEvent * event, guint32 * session,
+    guint32 * epoch, guint32 * position)
 {
   const GstStructure *s = event_structure (event, EVENT_CANCEL);
 
@@ -159,7 +160,7 @@ gst_rd_event_parse_cancel (GstEvent *event, guint32 *session,
 
 GstEvent *
 gst_rd_event_new_tokens (guint32 session, guint32 epoch, guint32 position,
-    const gint32 *ids, guint n_ids, RdFinish finish)
+    const gint32 * ids, guint n_ids, RdFinish finish)
 {
   g_autoptr (GBytes) bytes = g_bytes_new (ids, sizeof (gint32) * (gsize) n_ids);
 
@@ -171,8 +172,8 @@ gst_rd_event_new_tokens (guint32 session, guint32 epoch, guint32 position,
 }
 
 gboolean
-gst_rd_event_parse_tokens (GstEvent *event, guint32 *session,
-    guint32 *epoch, guint32 *position, const gint32 **ids, guint *n_ids,
+gst_rd_event_parse_tokens (GstEvent * event, guint32 * session,
+    guint32 * epoch, guint32 * position, const gint32 ** ids, guint * n_ids,
     RdFinish * finish)
 {
   const GstStructure *s = event_structure (event, EVENT_TOKENS);
@@ -195,7 +196,7 @@ gst_rd_event_parse_tokens (GstEvent *event, guint32 *session,
 }
 
 GstEvent *
-gst_rd_event_new_error (guint32 session, const gchar *message)
+gst_rd_event_new_error (guint32 session, const gchar * message)
 {
   return gst_event_new_custom (GST_EVENT_CUSTOM_UPSTREAM,
       gst_structure_new (EVENT_ERROR, "session", G_TYPE_UINT, session,
@@ -203,8 +204,8 @@ gst_rd_event_new_error (guint32 session, const gchar *message)
 }
 
 gboolean
-gst_rd_event_parse_error (GstEvent *event, guint32 *session,
-    const gchar **message)
+gst_rd_event_parse_error (GstEvent * event, guint32 * session,
+    const gchar ** message)
 {
   const GstStructure *s = event_structure (event, EVENT_ERROR);
 
@@ -212,4 +213,19 @@ gst_rd_event_parse_error (GstEvent *event, guint32 *session,
     return FALSE;
   *message = gst_structure_get_string (s, "message");
   return *message != NULL;
+}
+
+GstQuery *
+gst_rd_query_new_way_back (void)
+{
+  return gst_query_new_custom (GST_QUERY_CUSTOM,
+      gst_structure_new_empty (QUERY_WAY_BACK));
+}
+
+gboolean
+gst_rd_query_is_way_back (const GstQuery * query)
+{
+  const GstStructure *s = gst_query_get_structure ((GstQuery *) query);
+
+  return s && gst_structure_has_name (s, QUERY_WAY_BACK);
 }

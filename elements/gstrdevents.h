@@ -27,8 +27,18 @@ GstEvent *gst_rd_event_new_tokens (guint32 session, guint32 epoch, guint32 posit
 gboolean gst_rd_event_parse_tokens (GstEvent * event, guint32 * session, guint32 * epoch, guint32 * position, const gint32 ** ids,
     guint * n_ids, RdFinish * finish);
 
-/** rd-error: upstream: the far side ended the session and says why. */
+/** Session number of an rd-error that concerns every session of the stream (its caps are refused, the element failed). */
+#define GST_RD_ALL_SESSIONS G_MAXUINT32
+
+/** rd-error: upstream: the far side ended the session and says why. Who takes it (tokensrc, rddecoder) returns TRUE and sees to it that
+ * the head's user reads @message; the session's later buffers are dropped by the sender of the event. */
 GstEvent *gst_rd_event_new_error (guint32 session, const gchar * message);
 gboolean gst_rd_event_parse_error (GstEvent * event, guint32 * session, const gchar ** message);
+
+/** rd-way-back: query, downstream: does anybody send rd-tokens for what is asked with SAMPLE? transformertail answers TRUE when it
+ * generates, rdencoder when its `feedback` pad is linked (it must not forward the query then; without feedback it returns FALSE);
+ * transformerhead and stock elements forward it. FALSE (nobody answers) makes tokensrc end after its prompt instead of waiting. */
+GstQuery *gst_rd_query_new_way_back (void);
+gboolean gst_rd_query_is_way_back (const GstQuery * query);
 
 G_END_DECLS
