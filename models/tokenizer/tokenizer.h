@@ -15,14 +15,18 @@ typedef enum
 
 typedef struct _StTokenizer StTokenizer;
 
-/** Reads tokenizer.ggml.*; keeps no reference to @gguf's mapping. */
+/** Reads tokenizer.ggml.* (model gpt2, the pre-tokenizers of split.h); keeps no reference to @gguf's mapping. Immutable: any
+ * number of threads may use one tokenizer at once. */
 StTokenizer *st_tokenizer_new (StGguf * gguf, GError ** error);
 StTokenizer *st_tokenizer_ref (StTokenizer * tokenizer);
 void st_tokenizer_unref (StTokenizer * tokenizer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (StTokenizer, st_tokenizer_unref)
 
 /** st_tokenizer_encode: appends the ids of @text (UTF-8, may hold NUL) to @ids (GArray of gint32).
- * @parse_special: names of special tokens in the text become those tokens; FALSE for what a user typed. Adds no BOS. */
+ * @parse_special: names of special tokens in the text become those tokens; FALSE for what a user typed. User-defined tokens
+ * (tokenizer.ggml.token_type 4) are found either way, as in llama.cpp. Where several could begin, the longest is taken.
+ * Bytes for which the vocabulary has no token add nothing, as in llama.cpp. Adds no BOS. On an error @ids is unchanged.
+ * Linear in @len for any text of words of bounded length, len log len for one long word. */
 gboolean st_tokenizer_encode (StTokenizer * tokenizer, const gchar * text, gsize len, gboolean parse_special, GArray * ids,
     GError ** error);
 
@@ -33,12 +37,15 @@ gint32 st_tokenizer_eos (const StTokenizer * tokenizer);
 gboolean st_tokenizer_add_bos (const StTokenizer * tokenizer);
 /** End of generation: eos, eot (<|im_end|>, <|eot_id|>, <|endoftext|> ...). */
 gboolean st_tokenizer_is_eog (const StTokenizer * tokenizer, gint32 id);
+/** Control and unknown tokens: marks that are never text. */
 gboolean st_tokenizer_is_control (const StTokenizer * tokenizer, gint32 id);
 /** Id of the token whose text is exactly @name, or -1. */
 gint32 st_tokenizer_find (const StTokenizer * tokenizer, const gchar * name);
-/** Raw bytes of a token (not NUL-terminated); NULL for an id out of range. Control tokens give their name. */
+/** Raw bytes of a token (not NUL-terminated, owned by @tokenizer); NULL for an id out of range. Control tokens give their name. */
 const gchar *st_tokenizer_piece (const StTokenizer * tokenizer, gint32 id, gsize * len);
-/** Lower-case hex SHA-256 over vocabulary, merges, types and pre-tokenizer name. 64 characters. */
+/** Lower-case hex SHA-256 over vocabulary, merges, types and pre-tokenizer name. 64 characters. Hashed are, with each number
+ * as 64 bits little-endian and each string as its length and its bytes: the pre-tokenizer's name, the number of tokens, for each
+ * its text and type, the number of merges and each merge's text. */
 const gchar *st_tokenizer_id (const StTokenizer * tokenizer);
 
 /** StDetokenizer: ids to text as they come, whole UTF-8 characters only. */
