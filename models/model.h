@@ -17,6 +17,7 @@ typedef enum
   ST_MODEL_ERROR_CONTEXT,       /* KV cache full, or position beyond its end */
   ST_MODEL_ERROR_INPUT,         /* id out of range */
   ST_MODEL_ERROR_CANCELLED,
+  ST_MODEL_ERROR_MEMORY,        /* an allocation or reservation failed */
 } StModelError;
 
 typedef struct
@@ -39,7 +40,7 @@ typedef struct
   gboolean output;              /* needs final norm and output head */
   guint threads;                /* 0 = all CPUs */
   gboolean deterministic;       /* TRUE: own kernels; FALSE: OpenBLAS allowed in prefill */
-  gboolean verify_full;         /* compare the full hash of every tensor used */
+  gboolean verify_full;         /* compare the full hash of every tensor used with the list in a partition (a whole model has none) */
 } StModelOptions;
 
 typedef struct _StModel StModel;
@@ -57,6 +58,11 @@ const gchar *st_model_id (const StModel * model);
 StTokenizer *st_model_tokenizer (const StModel * model);
 /** The file's chat template text, or NULL. */
 const gchar *st_model_chat_template (const StModel * model);
+/** The open file, owned by @model. */
+StGguf *st_model_gguf (const StModel * model);
+/** Blocks of the range. */
+guint st_model_first_block (const StModel * model);
+guint st_model_n_layers (const StModel * model);
 /** Bytes of the tensors this range uses, in the file's own types. */
 guint64 st_model_used_bytes (const StModel * model);
 
@@ -67,14 +73,16 @@ StKvCache *st_kv_cache_new (StModel * model, guint context_size, StType type, GE
 void st_kv_cache_free (StKvCache * cache);
 guint st_kv_cache_length (const StKvCache * cache);
 guint st_kv_cache_capacity (const StKvCache * cache);
+/** Bytes that one position takes in all the range's blocks. */
+gsize st_kv_cache_position_bytes (const StKvCache * cache);
 /** FALSE when @length is beyond the end. */
 gboolean st_kv_cache_truncate (StKvCache * cache, guint length);
 
 /** st_model_embed: x (n x D) = embeddings of @ids. Error on an id out of range. */
 gboolean st_model_embed (StModel * model, const gint32 * ids, gsize n, float *x, GError ** error);
 /** st_model_run: x (n x D, in place) through the range's blocks, at positions st_kv_cache_length() ...; appends to the cache.
- * On error or cancel the cache keeps its old length. @cancel: polled atomically, may be NULL. One call at a time per model
- * (a lock inside makes it safe). */
+ * On error or cancel the cache keeps its old length and x is undefined. @cancel: polled atomically, may be NULL. Several threads may
+ * use one model: they take turns chunk by chunk, so a long prompt does not stop another session. One cache is used by one thread. */
 gboolean st_model_run (StModel * model, StKvCache * cache, float *x, gsize n, StRegime regime, const gint * cancel,
     GError ** error);
 /** st_model_logits: logits (n x vocab_size) of final hidden states x (n x D, not changed). */
