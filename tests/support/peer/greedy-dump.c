@@ -55,14 +55,16 @@ print_ids (const char *key, const int *ids, int n)
 }
 
 static void
-continue_prompt (struct llama_model *model, struct llama_context_params params, const char *path, int n_new)
+continue_prompt (struct llama_model *model, struct llama_context_params params,
+    const char *path, int n_new)
 {
   const struct llama_vocab *vocab = llama_model_get_vocab (model);
   struct llama_context *context = llama_init_from_model (model, params);
   size_t len;
   char *text = read_file (path, &len);
   llama_token *ids = malloc ((len + 1) * sizeof (*ids));
-  int n = llama_tokenize (vocab, text, (int) len, ids, (int) len + 1, false, true);
+  int n =
+      llama_tokenize (vocab, text, (int) len, ids, (int) len + 1, false, true);
   int *answer = malloc ((size_t) n_new * sizeof (*answer));
   float *gaps = malloc ((size_t) n_new * sizeof (*gaps));
   struct llama_batch batch = llama_batch_get_one (ids, n);
@@ -79,7 +81,9 @@ continue_prompt (struct llama_model *model, struct llama_context_params params, 
       fprintf (stderr, "%s: decode failed at token %d\n", path, i);
       exit (1);
     }
-    answer[i] = top_two (llama_get_logits_ith (context, -1), llama_vocab_n_tokens (vocab), &gaps[i]);
+    answer[i] =
+        top_two (llama_get_logits_ith (context, -1),
+        llama_vocab_n_tokens (vocab), &gaps[i]);
     ids[0] = answer[i];
     batch = llama_batch_get_one (ids, 1);
   }
@@ -111,7 +115,8 @@ main (int argc, char **argv)
   struct llama_model *model;
 
   if (argc < 5) {
-    fprintf (stderr, "usage: %s MODEL N_TOKENS f32|f16 PROMPT_FILE...\n", argv[0]);
+    fprintf (stderr, "usage: %s MODEL N_TOKENS f32|f16 PROMPT_FILE...\n",
+        argv[0]);
     return 2;
   }
   llama_log_set (log_errors, NULL);
@@ -122,8 +127,10 @@ main (int argc, char **argv)
   params.n_ctx = 1024;
   params.n_batch = 1024;
   params.n_threads = params.n_threads_batch = 1;
-  params.type_k = params.type_v = strcmp (argv[3], "f32") == 0 ? GGML_TYPE_F32 : GGML_TYPE_F16;
-  printf ("{\"cache_type\": \"%s\", \"llama_cpp\": \"%s\",\n \"prompts\": [\n", argv[3], llama_version ());
+  params.type_k = params.type_v =
+      strcmp (argv[3], "f32") == 0 ? GGML_TYPE_F32 : GGML_TYPE_F16;
+  printf ("{\"cache_type\": \"%s\", \"llama_cpp\": \"%s\",\n \"prompts\": [\n",
+      argv[3], llama_version ());
   for (int i = 4; i < argc; i++) {
     continue_prompt (model, params, argv[i], atoi (argv[2]));
     printf ("%s\n", i + 1 < argc ? "," : "");
