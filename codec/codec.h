@@ -1,4 +1,8 @@
-/* One interface for every codec of hidden states. `f32`, `f16`, `int8`, `int4` are built in; a path names a codec file. */
+/* One interface for every codec of hidden states. `f32`, `f16`, `int8`, `int4` are built in (codec/simple/FORMAT.md); a path names a
+ * codec file.
+ *
+ * Encoding and decoding are exact: the same values give the same bytes before packing, and the same bytes give the same values, on every
+ * machine, whatever floating-point mode (rounding, flush to zero, traps) the calling thread has set. */
 #pragma once
 #include <glib.h>
 
@@ -9,9 +13,13 @@ GQuark rd_codec_error_quark (void);
 typedef enum
 {
   RD_CODEC_ERROR_UNKNOWN,       /* no such codec; the message lists what there is */
-  RD_CODEC_ERROR_INPUT,         /* NaN or infinity where the codec cannot carry it, sizes */
+  RD_CODEC_ERROR_INPUT,         /* NaN or infinity among the values (row and channel are named), sizes */
   RD_CODEC_ERROR_PAYLOAD,       /* damaged payload */
 } RdCodecError;
+
+#define RD_CODEC_MAX_HIDDEN_SIZE (1u << 20)
+/* A packed payload stands for at most this many times its own size, so that a few bytes never ask for gigabytes. */
+#define RD_CODEC_MAX_PACK_RATIO 256
 
 typedef struct _RdCodec RdCodec;
 
@@ -33,14 +41,22 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdCodec, rd_codec_free)
 const gchar *rd_codec_id (const RdCodec * codec);
 /** TRUE if @id in a HEADER is built in, so that the decoder needs no file. */
 gboolean rd_codec_is_builtin (const gchar * id);
-/** Bytes that n tokens can need at most (unpacked), 0 on overflow. */
+/** Bytes that n tokens can need at most (packing never makes a payload larger), 0 on overflow. */
 gsize rd_codec_bound (const RdCodec * codec, gsize n);
 
 /** rd_codec_encode: appends the payload of @x (rows->n x hidden_size, F32) to @out. @allow_pack: zstd is tried and kept where it is
- * smaller; *packed tells. */
+ * smaller; *packed tells. NaN and infinity are INPUT errors that name row, position and channel; finite values outside of the codec's
+ * range are clipped to it and counted. On an error @out is what it was. */
 gboolean rd_codec_encode (RdCodec * codec, const RdRows * rows, const gfloat * x, gboolean allow_pack, GByteArray * out, gboolean * packed,
     GError ** error);
-/** rd_codec_decode: the payload must hold exactly rows->n tokens. Every value written is finite. */
+
+/** rd_codec_check: whether a payload of @size bytes can hold @n tokens at all. For callers that allocate n x hidden_size floats on the
+ * word of a peer; rd_codec_decode() checks the same. PAYLOAD error that names both sizes. */
+gboolean rd_codec_check (const RdCodec * codec, gsize n, gsize size, gboolean packed, GError ** error);
+/** rd_codec_decode: the payload must hold exactly rows->n tokens. Every value written is finite. On an error @x is undefined. */
 gboolean rd_codec_decode (RdCodec * codec, const RdRows * rows, const guint8 * payload, gsize size, gboolean packed, gfloat * x, GError ** error);
+
+/** Values that were outside of the codec's range and clipped, since the codec was made (f16 beyond 65504, int4 beyond 8 x 65504). */
+guint64 rd_codec_clipped (const RdCodec * codec);
 
 G_END_DECLS
