@@ -28,8 +28,9 @@ typedef struct
   RdLossPolicy loss_policy;
   gsize hold_bytes;             /* frames held for a missing HEADER or hole, 1 MiB a session */
   gsize max_frame_bytes;
+  guint32 seed;                 /* of cookies and instance numbers; 0 = from the system's random source, else for tests only */
 } RdReceiverConfig;
-#define RD_RECEIVER_CONFIG_DEFAULT { TRUE, 16, 0, 2 * G_USEC_PER_SEC, RD_LOSS_STALL, 1 << 20, RD_WIRE_DEFAULT_MAX_FRAME }
+#define RD_RECEIVER_CONFIG_DEFAULT { TRUE, 16, 0, 2 * G_USEC_PER_SEC, RD_LOSS_STALL, 1 << 20, RD_WIRE_DEFAULT_MAX_FRAME, 0 }
 
 typedef struct _RdReceiver RdReceiver;
 RdReceiver *rd_receiver_new (const RdReceiverConfig * config);
@@ -42,7 +43,9 @@ typedef enum
 {
   RD_DELIVERY_NONE,
   RD_DELIVERY_BEGIN,            /* a new session: header is set */
-  RD_DELIVERY_STATES,           /* contiguous rows: frame is set, payload whole (fragments rebuilt) */
+  RD_DELIVERY_STATES,           /* contiguous rows: frame is set, payload whole (fragments rebuilt). A frame whose position is below the
+                                 * rows delivered so far truncates to it. frame.given: rd_frame_given_id() is the token after the
+                                 * last row (a head replays its history to a restarted tail): take it, do not sample */
   RD_DELIVERY_CANCEL,           /* stop sampling, truncate to position */
   RD_DELIVERY_END,              /* the session is over (END, timeout, error): reason NULL = clean */
 } RdDeliveryType;
@@ -52,8 +55,8 @@ typedef struct
   RdDeliveryType type;
   guint32 session;              /* local number, never used twice */
   const RdHeader *header;       /* valid until rd_receiver_taken() */
-  RdFrame frame;                /* epoch always valid; ids via rd_frame_id() */
-  guint32 epoch, position;
+  RdFrame frame;                /* epoch always valid; ids via rd_frame_id(), rd_frame_n_row_ids(), rd_frame_given_id() */
+  guint32 epoch, position;      /* STATES: of the frame; CANCEL: what to truncate to */
   const gchar *reason;
 } RdDelivery;
 

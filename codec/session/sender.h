@@ -29,7 +29,8 @@ typedef struct
 
 typedef struct _RdSender RdSender;
 
-/** @header is copied; its session id, wishes ... are what HEADER frames carry. @alias: one byte, unique per peer. */
+/** @header is copied; its session id, wishes ... are what HEADER frames carry (sequences and cookie are the sender's own). @alias: one
+ * byte, unique per peer; begin with a random one, so that late frames of an earlier process rarely meet it. */
 RdSender *rd_sender_new (const RdSenderConfig * config, const RdHeader * header, guint8 alias);
 void rd_sender_free (RdSender * sender);
 
@@ -70,7 +71,8 @@ void rd_sender_feed (RdSender * sender, const RdFrame * frame, gint64 now, RdSen
 gboolean rd_sender_drained (const RdSender * sender);
 /** END is acknowledged or given up; *clean FALSE when it was given up (linger over): a warning, not an error. */
 gboolean rd_sender_ended (const RdSender * sender, gboolean * clean);
-/** TRUE once peer-timeout has passed with something awaited; @message (owned by the caller) says what. */
+/** TRUE once the session cannot go on: peer-timeout has passed with something awaited, or a restarted tail needs rows that replay-bytes
+ * no longer holds. @message (owned by the caller, may be NULL) says what. Ask after every feed and pull. */
 gboolean rd_sender_failed (const RdSender * sender, gchar ** message);
 
 typedef struct

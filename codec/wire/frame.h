@@ -16,11 +16,18 @@ typedef enum
 } RdWireError;
 
 #define RD_WIRE_VERSION 1
-#define RD_WIRE_MIN_FRAME 9            /* bytes of the smallest frame: the owner of FORMAT.md keeps this true */
+#define RD_WIRE_MIN_FRAME 11           /* bytes of the smallest frame */
+#define RD_WIRE_MAX_PREFIX 15          /* bytes after which a frame's length is known at the latest */
+#define RD_WIRE_SYNC_0 0xfd            /* no row of finite F16 values holds these two bytes side by side */
+#define RD_WIRE_SYNC_1 0x7e
 #define RD_WIRE_DEFAULT_MAX_FRAME (16u << 20)
 #define RD_SESSION_ID_BYTES 16
 #define RD_MODEL_ID_BYTES 32
+#define RD_COOKIE_BYTES 8
 #define RD_MAX_FRAME_TOKENS 65536u
+#define RD_MAX_CONTROL_TEXT 512
+#define RD_MAX_REPLAY_BYTES 16         /* of the bitmap in REPLAY: 128 frames */
+#define RD_MAX_IN_FLIGHT 100           /* STATES frames beyond the first unacknowledged one; keeps the 8-bit sequence unambiguous */
 
 typedef enum
 {
@@ -30,19 +37,22 @@ typedef enum
   RD_FRAME_CONTROL,
 } RdFrameType;
 
-/** RdControl: subtype of a CONTROL frame. */
+/** RdControl: subtype of a CONTROL frame. Every frame of the tail (TOKENS too) is an acknowledgement: `sequence` = next STATES sequence
+ * it waits for, (`epoch`, `position`) = highest contiguous position (exclusive), `value` = window credit still held (bytes). Every
+ * CONTROL of the head says what it has sent: `sequence` = next new sequence, (`epoch`, `position`) = where that frame will stand, and
+ * `aux` = the position below which it has every token. Receivers ignore subtypes they do not know. */
 typedef enum
 {
-  RD_CONTROL_ACK,               /* tail: every position below `position` of `epoch` is stored; `value` = window credit still held (bytes) */
-  RD_CONTROL_REPLAY,            /* tail: send position .. position + value - 1 again (value 0 = to the end) */
-  RD_CONTROL_KEY,               /* tail: send HEADER (session unknown, or a key was lost); `value` 1 = "I have nothing, start from position 0" */
-  RD_CONTROL_PROBE,             /* head: what have you got? `position` = next position to be sent, `value` = probe number, echoed in the ACK */
+  RD_CONTROL_ACK,               /* tail: `aux` = number of the probe answered, 0 = none */
+  RD_CONTROL_REPLAY,            /* tail: send again; the payload is a bitmap, bit i = frame `sequence` + i is missing; `aux` as in ACK */
+  RD_CONTROL_KEY,               /* tail: send HEADER; `aux` 1 = "I have nothing, start from the beginning" */
+  RD_CONTROL_PROBE,             /* head: what have you got? `value` = probe number (> 0), echoed in `aux` of ACK or REPLAY */
   RD_CONTROL_WORKING,           /* tail: still computing */
-  RD_CONTROL_END,               /* head: no more states; `position` = total positions. Tail answers END_ACK */
-  RD_CONTROL_END_ACK,
-  RD_CONTROL_CANCEL,            /* head: stop sampling, truncate to `position` */
+  RD_CONTROL_END,               /* head: no more states. `value` 0: answer END_ACK; 1: END_ACK has arrived, forget me */
+  RD_CONTROL_END_ACK,           /* tail: every position up to END is stored */
+  RD_CONTROL_CANCEL,            /* head: stop sampling, truncate `epoch` to `value` */
   RD_CONTROL_ERROR,             /* either: text in the payload (UTF-8, <= 512 bytes), the session is over */
-  RD_CONTROL_KEEPALIVE,
+  RD_CONTROL_KEEPALIVE,         /* head: nothing to say, still here */
 } RdControl;
 
 /** RdFinish: why a turn ended, in TOKENS. */
@@ -100,7 +110,9 @@ typedef struct
   guint32 split_layer, hidden_size;
   guint32 vocab_size;           /* of the ids in STATES and TOKENS */
   guint16 reply_port;           /* 0 = the port the datagram came from, or the connection's other direction */
-  guint32 next_sequence;        /* full sequence number of the frame that follows */
+  guint32 next_sequence;        /* full sequence number of the frame that follows (RdSender fills it in) */
+  guint32 first_sequence;       /* ... of the frame at position 0 that began the present numbering (RdSender fills it in) */
+  guint8 cookie[RD_COOKIE_BYTES];       /* echo of the tail's cookie, which proves the address; all zero = none (RdSender fills it in) */
   gboolean has_feedback;        /* the head listens for acknowledgements */
   RdWishes wishes;
 } RdHeader;
@@ -124,14 +136,23 @@ typedef struct
   gboolean step;                /* regime of the rows (a frame never mixes them) */
   gboolean sample;              /* logits are wanted after the last row */
   gboolean truncate;            /* first frame of an epoch: truncate to `position` */
-  gboolean given;               /* the ids are known: do not sample them */
+  gboolean given;               /* the token after the last row is known: take it, do not sample */
   gboolean packed;              /* payload went through zstd */
-  guint32 fragment_offset;      /* bytes; a token cut into fragments: offset and total payload size */
+  guint32 fragment_offset;      /* bytes; a payload cut into fragments: offset and total payload size */
   guint32 fragment_total;       /* 0 = whole */
 
-  /* STATES (optional) and TOKENS */
-  const guint8 *ids;            /* n_ids x 32-bit little-endian after parsing; use rd_frame_id() */
+  /* STATES (optional) and TOKENS. In STATES the ids of the rows (all or none of them), then, if `given`, one more: the id of the token
+   * at position + count. So n_ids is 0 or count without `given`, 1 or count + 1 with it. Use the functions below to read them. */
+  const guint8 *ids;            /* packed, id_bits each, lowest bit first */
   guint32 n_ids;
+  guint8 id_bits;               /* set by the parser */
+
+  /* TOKENS and CONTROL */
+  guint8 check;                 /* rd_session_check() of the session id, 0 if the tail does not know it */
+  guint16 instance;             /* tail: its life's number, differs after a restart; head: the last one heard, 0 = none */
+  gboolean has_cookie;          /* tail: the head has not proved its address yet */
+  guint8 cookie[RD_COOKIE_BYTES];
+  guint64 value;                /* TOKENS: window credit still held; CONTROL: see RdControl */
 
   /* TOKENS */
   RdFinish finish;
@@ -139,7 +160,7 @@ typedef struct
 
   /* CONTROL */
   RdControl control;
-  guint64 value;
+  guint64 aux;                  /* see RdControl */
 
   const guint8 *payload;
   gsize payload_size;
@@ -147,14 +168,23 @@ typedef struct
   gsize size;                   /* bytes of the whole frame (set by the parser) */
 } RdFrame;
 
-/** rd_frame_id: id @i of a parsed frame. */
+/** rd_frame_id: id @i (below n_ids) of a parsed frame. */
 gint32 rd_frame_id (const RdFrame * frame, guint32 i);
+/** rd_frame_n_row_ids: how many of the ids belong to the rows of a STATES frame: 0 or count. */
+guint32 rd_frame_n_row_ids (const RdFrame * frame);
+/** rd_frame_given_id: id of the token after the last row of a STATES frame with `given`, else -1. */
+gint32 rd_frame_given_id (const RdFrame * frame);
+/** rd_session_check: the byte that TOKENS and CONTROL carry of a session id, never 0. */
+guint8 rd_session_check (const guint8 session_id[RD_SESSION_ID_BYTES]);
 
-/** rd_frame_write: appends the frame's bytes to @out. For STATES and TOKENS @ids are given as gint32 (frame->n_ids of them). A HEADER's payload comes from @header. */
+/** rd_frame_write: appends the frame's bytes to @out. For STATES and TOKENS @ids are given as gint32 (frame->n_ids of
+ * them). A HEADER's payload comes from @header (else NULL); payload_size is ignored where the type defines the payload (HEADER, TOKENS).
+ * Fields out of range are INVALID and leave @out as it was. */
 gboolean rd_frame_write (const RdFrame * frame, const RdHeader * header, const gint32 * ids, GByteArray * out, GError ** error);
 
 /** rd_frame_parse: parses the frame that starts at @data. TRUNCATED tells that more bytes are needed (frame->size then holds the
- * total if it is known already, else 0). @max_frame: a longer declared length is INVALID. Never reads beyond @size. */
+ * total if it is known already, else 0). @max_frame: a longer declared length is INVALID. Never reads beyond @size. A frame of a type
+ * above RD_FRAME_CONTROL is well-formed but unknown: ignore it. */
 gboolean rd_frame_parse (const guint8 * data, gsize size, gsize max_frame, RdFrame * frame, GError ** error);
 
 /** rd_frame_parse_header: decodes the payload of a HEADER frame; free @header's fields with rd_header_clear(). */
