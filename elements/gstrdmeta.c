@@ -48,8 +48,10 @@ gst_rd_meta_transform (GstBuffer *dest, GstMeta *meta, GstBuffer *buffer,
           || (copy->size != (gsize) -1
               && copy->size != gst_buffer_get_size (buffer))))
     return TRUE;
-  gst_buffer_add_rd_meta (dest, m->session, m->epoch, m->position, m->count,
-      m->flags, m->ids);
+  GstRdMeta *to = gst_buffer_add_rd_meta (dest, m->session, m->epoch,
+      m->position, m->count, m->flags, m->ids);
+  if (to)
+    to->given_id = m->given_id;
   return TRUE;
 }
 
@@ -82,6 +84,7 @@ gst_buffer_add_rd_meta (GstBuffer *buffer, guint32 session, guint32 epoch,
   m->position = position;
   m->count = count;
   m->flags = flags;
+  m->given_id = -1;
   if (ids && count > 0)
     m->ids = g_memdup2 (ids, sizeof (gint32) * (gsize) count);
   return m;

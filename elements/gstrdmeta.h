@@ -21,6 +21,7 @@ typedef struct
   guint32 count;                 /* rows */
   GstRdMetaFlags flags;
   gint32 *ids;                   /* count token ids, or NULL; owned by the meta */
+  gint32 given_id;               /* with GIVEN: id of the token after the last row; set it after gst_buffer_add_rd_meta(), -1 = not known */
 } GstRdMeta;
 
 GType gst_rd_meta_api_get_type (void);
