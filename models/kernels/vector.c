@@ -1,0 +1,225 @@
+/* Dot products and the functions of one row: norm, rotation, activation, softmax. Compiled once for each instruction set. */
+#include "models/kernels/isa-impl.h"
+
+#define DOT_CHAINS 4            /* sums of a dot product: vector i goes to sum i % 4 */
+#if VL == 16
+#define DOT_X 4                 /* rows of x at once, so that the sums stay in registers */
+#else
+#define DOT_X 2
+#endif
+
+/* rows rows of w by m rows of x. However many are done at once, each product is summed in the same order. */
+V_INLINE void
+dot_tile (const guint rows, const guint m, const float *w, gsize ldw,
+    const float *x, gsize ldx, gsize k, float *y, gsize ldy)
+{
+  vf acc[4][DOT_X][DOT_CHAINS];
+  gsize i = 0;
+
+#pragma GCC unroll 4
+  for (guint r = 0; r < rows; r++)
+#pragma GCC unroll 4
+    for (guint a = 0; a < m; a++)
+#pragma GCC unroll 4
+      for (guint c = 0; c < DOT_CHAINS; c++)
+        acc[r][a][c] = v_zero ();
+
+  for (; i + DOT_CHAINS * VL <= k; i += DOT_CHAINS * VL) {
+#pragma GCC unroll 4
+    for (guint c = 0; c < DOT_CHAINS; c++)
+#pragma GCC unroll 4
+      for (guint a = 0; a < m; a++) {
+        const vf xv = v_load (x + a * ldx + i + c * VL);
+
+#pragma GCC unroll 4
+        for (guint r = 0; r < rows; r++)
+          acc[r][a][c] = v_fma (v_load (w + r * ldw + i + c * VL), xv,
+              acc[r][a][c]);
+      }
+  }
+#pragma GCC unroll 4
+  for (guint c = 0; c < DOT_CHAINS; c++, i += VL) {
+    if (i >= k)
+      break;
+#pragma GCC unroll 4
+    for (guint a = 0; a < m; a++) {
+      const vf xv = v_load_n (x + a * ldx + i, MIN (k - i, VL));
+
+#pragma GCC unroll 4
+      for (guint r = 0; r < rows; r++)
+        acc[r][a][c] = v_fma (v_load_n (w + r * ldw + i, MIN (k - i, VL)),
+            xv, acc[r][a][c]);
+    }
+  }
+
+#pragma GCC unroll 4
+  for (guint r = 0; r < rows; r++)
+#pragma GCC unroll 4
+    for (guint a = 0; a < m; a++)
+      y[a * ldy + r] = v_sum (v_add (v_add (acc[r][a][0], acc[r][a][1]),
+              v_add (acc[r][a][2], acc[r][a][3])));
+}
+
+void
+ST_ISA (dot) (const float *w, gsize ldw, gsize rows, const float *x,
+    gsize ldx, gsize m, gsize k, float *y, gsize ldy)
+{
+  gsize r = 0;
+
+  if (m == 1) {
+    for (; r + DOT_X <= rows; r += DOT_X)
+      dot_tile (DOT_X, 1, w + r * ldw, ldw, x, ldx, k, y + r, ldy);
+  }
+  for (; r < rows; r++) {
+    gsize i = 0;
+
+    for (; i + DOT_X <= m; i += DOT_X)
+      dot_tile (1, DOT_X, w + r * ldw, ldw, x + i * ldx, ldx, k,
+          y + i * ldy + r, ldy);
+    for (; i < m; i++)
+      dot_tile (1, 1, w + r * ldw, ldw, x + i * ldx, ldx, k, y + i * ldy + r,
+          ldy);
+  }
+}
+
+static void
+rms_norm (const float *x, const float *weight, gsize n, float eps, float *y)
+{
+  float sum, scale;
+
+  dot_tile (1, 1, x, n, x, n, n, &sum, 1);
+  scale = 1.0f / sqrtf (sum / (float) n + eps);
+  for (gsize i = 0; i < n; i++)
+    y[i] = x[i] * scale * weight[i];
+}
+
+static void
+rope (float *x, gsize n_heads, gsize head_dim, gsize rope_dim,
+    const float *cos_table, const float *sin_table, gboolean interleaved)
+{
+  const gsize half = rope_dim / 2;
+
+  for (gsize h = 0; h < n_heads; h++, x += head_dim) {
+    for (gsize i = 0; i < half; i++) {
+      float *a = interleaved ? x + 2 * i : x + i;
+      float *b = interleaved ? a + 1 : a + half;
+      const float va = *a, vb = *b;
+
+      *a = va * cos_table[i] - vb * sin_table[i];
+      *b = va * sin_table[i] + vb * cos_table[i];
+    }
+  }
+}
+
+V_INLINE vf
+swiglu_vector (vf gate, vf up)
+{
+  const vf one = v_set1 (1.0f);
+  const vf e = v_exp (v_sub (v_zero (), gate));
+
+  return v_mul (v_div (gate, v_add (one, e)), up);
+}
+
+static void
+swiglu (float *gate, const float *up, gsize n)
+{
+  gsize i = 0;
+
+  for (; i + VL <= n; i += VL)
+    v_store (gate + i, swiglu_vector (v_load (gate + i), v_load (up + i)));
+  if (i < n)
+    v_store_n (gate + i, swiglu_vector (v_load_n (gate + i, n - i),
+            v_load_n (up + i, n - i)), n - i);
+}
+
+static void
+add (float *x, const float *y, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    x[i] += y[i];
+}
+
+static void
+scale (float *dst, const float *src, gsize n, float factor)
+{
+  for (gsize i = 0; i < n; i++)
+    dst[i] = src[i] * factor;
+}
+
+V_INLINE float
+maximum (const float *x, gsize n)
+{
+  const vf lowest = v_set1 (-INFINITY);
+  vf max = lowest;
+  gsize i = 0;
+
+  for (; i + VL <= n; i += VL)
+    max = v_max (max, v_load (x + i));
+  if (i < n)
+    max = v_max (max, v_first_n (v_load_n (x + i, n - i), lowest, n - i));
+  return v_largest (max);
+}
+
+static gdouble
+log_sum_exp (const float *logits, gsize n)
+{
+  const float max = maximum (logits, n);
+  gdouble sums[VL] = { 0 };
+
+  for (gsize i = 0; i < n; i += VL) {
+    const gsize here = MIN (n - i, VL);
+    float e[VL];
+
+    v_store (e, v_exp (v_sub (v_load_n (logits + i, here), v_set1 (max))));
+    for (gsize l = 0; l < here; l++)
+      sums[l] += e[l];
+  }
+  for (gsize l = 1; l < VL; l++)
+    sums[0] += sums[l];
+  return max + log (sums[0]);
+}
+
+static float
+softmax (float *scores, gsize n, float *max, float *sum)
+{
+  const float top = MAX (*max, maximum (scores, n));
+  const vf shift = v_set1 (top);
+  vf total = v_zero ();
+  float before[VL];
+  gsize i = 0;
+
+  v_store (before, v_exp (v_set1 (*max - top)));
+  for (; i + VL <= n; i += VL) {
+    const vf e = v_exp (v_sub (v_load (scores + i), shift));
+
+    v_store (scores + i, e);
+    total = v_add (total, e);
+  }
+  if (i < n) {
+    const vf e = v_first_n (v_exp (v_sub (v_load_n (scores + i, n - i), shift)),
+        v_zero (), n - i);
+
+    v_store_n (scores + i, e, n - i);
+    total = v_add (total, e);
+  }
+  *sum = *sum * before[0] + v_sum (total);
+  *max = top;
+  return before[0];
+}
+
+const StIsa ST_ISA (isa) = {
+  .name = ST_ISA_NAME,
+  .lanes = VL,
+  .tile_rows = TILE_ROWS,
+  .tile = ST_ISA (tiles),
+  .transpose = ST_ISA (transpose),
+  .dequantise = ST_ISA (dequantise),
+  .dot = ST_ISA (dot),
+  .rms_norm = rms_norm,
+  .rope = rope,
+  .swiglu = swiglu,
+  .add = add,
+  .scale = scale,
+  .log_sum_exp = log_sum_exp,
+  .softmax = softmax,
+};
