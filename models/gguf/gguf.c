@@ -545,6 +545,29 @@ st_gguf_fd (const StGguf * gguf)
   return gguf->fd;
 }
 
+gboolean
+st_gguf_read (const StGguf * gguf, guint64 offset, gpointer buffer, gsize n,
+    GError ** error)
+{
+  guint8 *p = buffer;
+
+  while (n > 0) {
+    const gssize got = pread (gguf->fd, p, n, (off_t) offset);
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got <= 0) {
+      g_set_error (error, ST_GGUF_ERROR, ST_GGUF_ERROR_IO, "%s: cannot read at "
+          "byte %" G_GUINT64_FORMAT ": %s", gguf->display_path, offset,
+          got < 0 ? g_strerror (errno) : "the file has become shorter");
+      return FALSE;
+    }
+    p += got;
+    offset += (guint64) got;
+    n -= (gsize) got;
+  }
+  return TRUE;
+}
+
 gsize
 st_gguf_alignment (const StGguf * gguf)
 {

@@ -69,6 +69,8 @@ const gchar *st_gguf_path (const StGguf * gguf);
 /** File descriptor of the open file, for pread; owned by @gguf. */
 int st_gguf_fd (const StGguf * gguf);
 
+/** st_gguf_read: @n bytes at @offset of the file with pread, around the mapping; an error if the file has become shorter. */
+gboolean st_gguf_read (const StGguf * gguf, guint64 offset, gpointer buffer, gsize n, GError ** error);
 /** Bytes that tensor offsets are a multiple of (general.alignment, 32 when absent). */
 gsize st_gguf_alignment (const StGguf * gguf);
 
