@@ -3,6 +3,7 @@
 #include "models/gguf/gguf-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -432,7 +433,7 @@ st_gguf_writer_write (StGgufWriter * writer, const gchar * path,
         "exists and is not a regular file", name);
     return FALSE;
   }
-  fd = g_mkstemp_full (temporary, 0, 0666);
+  fd = g_mkstemp_full (temporary, O_WRONLY | O_CLOEXEC, 0666);
   if (fd < 0) {
     g_set_error (error, ST_GGUF_ERROR, ST_GGUF_ERROR_IO, "%s: cannot create: "
         "%s", name, g_strerror (errno));
