@@ -2,6 +2,9 @@
 #include "codec/simple/half-f16c.h"
 
 #include <string.h>
+#ifdef RD_HAVE_F16C
+#include <cpuid.h>
+#endif
 
 #define HALF_MAX_BITS 0x477fe000u       /* 65504 as a float */
 #define HALF_MIN_NORMAL_BITS 0x38800000u        /* 2^-14 as a float */
@@ -84,17 +87,25 @@ rd_half_to_floats_c (const guint8 * bytes, gfloat * x, gsize n)
 }
 
 #ifdef RD_HAVE_F16C
+/* clang's __builtin_cpu_supports() does not know "f16c"; "avx" includes that the system saves the registers. */
+static gboolean
+detect_f16c (void)
+{
+  guint eax, ebx, ecx, edx;
+
+  __builtin_cpu_init ();
+  return g_strcmp0 (g_getenv ("ST_KERNELS"), "c") != 0
+      && __builtin_cpu_supports ("avx")
+      && __get_cpuid (1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
+}
+
 static gboolean
 have_f16c (void)
 {
   static gsize state = 0;       /* 1 = no, 2 = yes */
 
-  if (g_once_init_enter (&state)) {
-    gboolean plain = g_strcmp0 (g_getenv ("ST_KERNELS"), "c") == 0;
-    __builtin_cpu_init ();
-    g_once_init_leave (&state, !plain && __builtin_cpu_supports ("avx")
-        && __builtin_cpu_supports ("f16c") ? 2 : 1);
-  }
+  if (g_once_init_enter (&state))
+    g_once_init_leave (&state, detect_f16c ()? 2 : 1);
   return state == 2;
 }
 #endif
