@@ -8,6 +8,7 @@
  * The tail runs elsewhere, for example pipelines/udp-tail. */
 #include <gst/app/gstappsink.h>
 #include <gst/gst.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 typedef struct
