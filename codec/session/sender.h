@@ -25,6 +25,7 @@ typedef struct
   guint32 epoch, position, count;
   gboolean step, sample, given, packed;
   const gint32 *ids;            /* count ids to send in band, or NULL */
+  gint32 given_id;              /* with given: id of the token after the last row */
 } RdStates;
 
 typedef struct _RdSender RdSender;
@@ -37,12 +38,15 @@ void rd_sender_free (RdSender * sender);
 /** TRUE if a frame of @bytes may be queued now (window open, or nothing outstanding). */
 gboolean rd_sender_can_queue (const RdSender * sender, gsize bytes);
 /** rd_sender_queue: takes one encoded group. A new epoch (or position going back) starts with TRUNCATE. The encoder never calls twice
- * for an (epoch, position); error if it does or if positions have a gap. Fragments a single token larger than max_payload_size. */
+ * for an (epoch, position); error if it does or if positions have a gap. The first group stands at position 0. A payload that does not
+ * fit max_payload_size is cut into fragments. */
 gboolean rd_sender_queue (RdSender * sender, const RdStates * states, const guint8 * payload, gsize size, gint64 now, GError ** error);
 /** The next STATES frame goes with HEADER. */
 void rd_sender_force_key (RdSender * sender);
 /** New positions from @position on are void: CANCEL is sent, unsent frames at or above it are dropped (FLUSH). */
 void rd_sender_cancel (RdSender * sender, guint32 epoch, guint32 position, gint64 now);
+/** rd_sender_error: tells the tail why and ends the session: the next pull gives CONTROL ERROR, after it nothing. No prompt or text in it. */
+void rd_sender_error (RdSender * sender, const gchar * message, gint64 now);
 /** No more states: END goes out after what is queued and is repeated until acknowledged or linger is over. */
 void rd_sender_end (RdSender * sender, gint64 now);
 /** The way back is gone (EOS on feedback): nothing is awaited any more. */
@@ -69,7 +73,7 @@ void rd_sender_feed (RdSender * sender, const RdFrame * frame, gint64 now, RdSen
 
 /** Everything is sent, and acknowledged where there is a way back. */
 gboolean rd_sender_drained (const RdSender * sender);
-/** END is acknowledged or given up; *clean FALSE when it was given up (linger over): a warning, not an error. */
+/** END is acknowledged (and the tail told so) or given up; *clean FALSE when it was given up (linger over): a warning, not an error. */
 gboolean rd_sender_ended (const RdSender * sender, gboolean * clean);
 /** TRUE once the session cannot go on: peer-timeout has passed with something awaited, or a restarted tail needs rows that replay-bytes
  * no longer holds. @message (owned by the caller, may be NULL) says what. Ask after every feed and pull. */
