@@ -16,7 +16,11 @@ struct _StModelIds
   guint first_block, last_block;
 };
 
-G_DEFINE_QUARK (st-ids-error-quark, st_ids_error);
+GQuark
+st_ids_error_quark (void)
+{
+  return g_quark_from_static_string ("st-ids-error-quark");
+}
 
 /* Numbers are hashed as 64-bit little-endian, strings with their length
  * before them, so that no two lists have the same bytes. */
@@ -396,8 +400,7 @@ st_model_ids_check (const StModelIds * ids, StGguf * gguf,
   if (!hash_tensor (gguf, tensor, hash, error))
     return FALSE;
   if (memcmp (hash, expected->full_hash, ST_HASH_BYTES) != 0)
-    return mismatch (gguf, tensor, "differs from the model's full hash",
-        error);
+    return mismatch (gguf, tensor, "differs from the model's full hash", error);
   return TRUE;
 }
 
