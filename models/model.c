@@ -224,6 +224,7 @@ st_model_embed (StModel * model, const gint32 * ids, gsize n, float *x,
     GError ** error)
 {
   guint vocab = model->config.vocab_size;
+  StFpMode mode;
 
   if (!model->weights.has_embedding) {
     g_set_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_RANGE,
@@ -238,9 +239,11 @@ st_model_embed (StModel * model, const gint32 * ids, gsize n, float *x,
       return FALSE;
     }
   }
+  mode = st_fp_enter ();
   for (gsize i = 0; i < n; i++)
     st_get_row (&model->weights.embedding, (gsize) ids[i],
         x + i * model->config.hidden_size);
+  st_fp_leave (mode);
   return TRUE;
 }
 
