@@ -1,13 +1,10 @@
 /* The codec interface: lookup by name, checks that every codec shares, and a fixed floating-point mode around the codecs. */
 #include "codec/codec.h"
 #include "codec/codec-class.h"
+#include "codec/float-bits.h"
 #include "codec/simple/simple.h"
 
 #include <fenv.h>
-#include <string.h>
-
-#define ABS_MASK 0x7fffffffu
-#define INFINITY_BITS 0x7f800000u
 
 G_DEFINE_QUARK (rd_codec_error_quark, rd_codec_error)
      RdCodec *rd_codec_new (const gchar * name, guint hidden_size,
@@ -59,38 +56,18 @@ rd_codec_bound (const RdCodec * codec, gsize n)
   return n ? codec->klass->bound (codec, n) : 0;
 }
 
-/* Bits instead of float comparisons: indifferent to the floating-point mode, and one pass of plain integer SIMD. */
-static guint32
-abs_bits (gfloat x)
-{
-  guint32 bits;
-
-  memcpy (&bits, &x, sizeof bits);
-  return bits & ABS_MASK;
-}
-
-static guint32
-max_abs_bits (const gfloat * x, gsize n)
-{
-  guint32 max = 0;
-
-  for (gsize i = 0; i < n; i++)
-    max = MAX (max, abs_bits (x[i]));
-  return max;
-}
-
 static void
 set_not_finite (const RdCodec * codec, const RdRows * rows, const gfloat * x,
     GError ** error)
 {
   gsize i = 0;
 
-  while (abs_bits (x[i]) < INFINITY_BITS)
+  while (rd_float_abs_bits (x[i]) < RD_FLOAT_INFINITY_BITS)
     i++;
   g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
       "%s in row %" G_GSIZE_FORMAT " (position %" G_GUINT64_FORMAT
       "), channel %" G_GSIZE_FORMAT " of the hidden states",
-      abs_bits (x[i]) == INFINITY_BITS ? "infinity" : "NaN",
+      rd_float_abs_bits (x[i]) == RD_FLOAT_INFINITY_BITS ? "infinity" : "NaN",
       i / codec->hidden_size,
       (guint64) rows->position + i / codec->hidden_size,
       i % codec->hidden_size);
@@ -102,15 +79,16 @@ check_values (RdCodec * codec, const RdRows * rows, const gfloat * x,
     GError ** error)
 {
   gsize n = rows->n * codec->hidden_size;
-  guint32 max = max_abs_bits (x, n), limit = abs_bits (codec->limit);
+  guint32 max = rd_float_max_abs_bits (x, n), limit =
+      rd_float_abs_bits (codec->limit);
 
-  if (max >= INFINITY_BITS) {
+  if (max >= RD_FLOAT_INFINITY_BITS) {
     set_not_finite (codec, rows, x, error);
     return FALSE;
   }
   if (max > limit) {
     for (gsize i = 0; i < n; i++)
-      codec->clipped += abs_bits (x[i]) > limit;
+      codec->clipped += rd_float_abs_bits (x[i]) > limit;
   }
   return TRUE;
 }

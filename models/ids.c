@@ -1,88 +1,123 @@
+/* The model id and the hash list behind it.
+ *
+ * Model id = SHA-256 over, all integers little-endian, strings with a 64-bit length before them:
+ *   the string "split-transformer model id 1"; general.architecture; the number of keys "<architecture>.*", then each in ascending
+ *   order: key, type (32 bits), encoded value as a string; the tokenizer id; the number of tensors, then each in ascending order of
+ *   the names: name, type (32 bits), four dimensions (64 bits), hash of its samples (32 bytes).
+ * Samples of a tensor of n bytes: 64 bytes at 0, s, 2s and n - 64, with s = (n - 64) / 3 rounded down; all of it if n <= 256. */
 #include "models/ids.h"
+
 #include <string.h>
 
-#define SAMPLE_BYTES 64
+#define ID_LABEL "split-transformer model id 1"
 #define N_SAMPLES 4
+#define SAMPLE_BYTES 64
 #define CHUNK_BYTES (1u << 20)
 
 struct _StModelIds
 {
   gchar *model_id;
   gchar *tokenizer_id;
-  GArray *tensors;              /* of StTensorHash, names owned by `names` */
-  GStringChunk *names;
-  gboolean partition;
+  gboolean partition;           /* the list comes from the file's metadata */
   gboolean has_full;
   guint first_block, last_block;
+  GStringChunk *names;
+  StTensorHash *tensors;
+  gsize n_tensors;
+  GHashTable *by_name;
 };
 
-G_DEFINE_QUARK (st-ids-error-quark, st_ids_error);
-
-/* Numbers are hashed as 64-bit little-endian, strings with their length
- * before them, so that no two lists have the same bytes. */
-static void
-hash_number (GChecksum * sum, guint64 value)
+GQuark
+st_ids_error_quark (void)
 {
-  guint64 le = GUINT64_TO_LE (value);
-
-  g_checksum_update (sum, (const guchar *) &le, sizeof le);
+  return g_quark_from_static_string ("st-ids-error-quark");
 }
 
 static void
-hash_bytes (GChecksum * sum, gconstpointer data, gsize n)
+put (GChecksum * sum, gconstpointer data, gsize n)
 {
-  hash_number (sum, n);
   g_checksum_update (sum, data, (gssize) n);
 }
 
 static void
-hash_string (GChecksum * sum, const gchar * text)
+put_u32 (GChecksum * sum, guint32 value)
 {
-  hash_bytes (sum, text, strlen (text));
+  put (sum, &value, sizeof value);
 }
 
-/* The hyper-parameters: general.architecture and every key below its name. */
 static void
-hash_architecture (GChecksum * sum, const StGguf * gguf)
+put_u64 (GChecksum * sum, guint64 value)
 {
-  const gchar *name = st_gguf_get_string (gguf, "general.architecture");
-  g_autofree gchar *prefix = g_strconcat (name ? name : "", ".", NULL);
+  put (sum, &value, sizeof value);
+}
+
+static void
+put_bytes (GChecksum * sum, gconstpointer data, gsize n)
+{
+  put_u64 (sum, n);
+  put (sum, data, n);
+}
+
+static void
+put_string (GChecksum * sum, const gchar * string)
+{
+  put_bytes (sum, string, strlen (string));
+}
+
+static gint
+compare_keys (gconstpointer a, gconstpointer b)
+{
+  const StGgufEntry *const *ea = a;
+  const StGgufEntry *const *eb = b;
+
+  return strcmp ((*ea)->key, (*eb)->key);
+}
+
+static void
+put_architecture (GChecksum * sum, StGguf * gguf, const gchar * architecture)
+{
+  g_autofree gchar *prefix = g_strconcat (architecture, ".", NULL);
   g_autoptr (GPtrArray) entries = g_ptr_array_new ();
 
-  hash_string (sum, name ? name : "");
   for (guint64 i = 0; i < st_gguf_n_entries (gguf); i++) {
-    const StGgufEntry *entry = st_gguf_entry (gguf, i);
-
-    if (g_str_has_prefix (entry->key, prefix))
-      g_ptr_array_add (entries, (gpointer) entry);
+    const StGgufEntry *e = st_gguf_entry (gguf, i);
+    if (g_str_has_prefix (e->key, prefix))
+      g_ptr_array_add (entries, (gpointer) e);
   }
-  hash_number (sum, entries->len);
+  g_ptr_array_sort (entries, compare_keys);
+  put_string (sum, architecture);
+  put_u64 (sum, entries->len);
   for (guint i = 0; i < entries->len; i++) {
-    const StGgufEntry *entry = g_ptr_array_index (entries, i);
-
-    hash_string (sum, entry->key);
-    hash_number (sum, entry->type);
-    hash_bytes (sum, entry->value, entry->size);
+    const StGgufEntry *e = g_ptr_array_index (entries, i);
+    put_string (sum, e->key);
+    put_u32 (sum, e->type);
+    put_bytes (sum, e->value, e->size);
   }
 }
 
+/* Computes the model id from the list; new string, or NULL if the file names no architecture. */
 static gchar *
-compute_model_id (const StModelIds * ids, const StGguf * gguf)
+compute_model_id (const StModelIds * ids, StGguf * gguf, GError ** error)
 {
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
+  const gchar *architecture = st_gguf_get_string (gguf, "general.architecture");
 
-  hash_string (sum, "split-transformer model id 1");
-  hash_architecture (sum, gguf);
-  hash_string (sum, ids->tokenizer_id);
-  hash_number (sum, ids->tensors->len);
-  for (guint i = 0; i < ids->tensors->len; i++) {
-    const StTensorHash *t = &g_array_index (ids->tensors, StTensorHash, i);
-
-    hash_string (sum, t->name);
-    hash_number (sum, t->type);
+  if (architecture == NULL) {
+    g_set_error (error, ST_GGUF_ERROR, ST_GGUF_ERROR_MISSING,
+        "%s: key general.architecture is missing", st_gguf_path (gguf));
+    return NULL;
+  }
+  put_string (sum, ID_LABEL);
+  put_architecture (sum, gguf, architecture);
+  put_string (sum, ids->tokenizer_id);
+  put_u64 (sum, ids->n_tensors);
+  for (gsize i = 0; i < ids->n_tensors; i++) {
+    const StTensorHash *t = &ids->tensors[i];
+    put_string (sum, t->name);
+    put_u32 (sum, t->type);
     for (guint d = 0; d < ST_GGUF_MAX_DIMS; d++)
-      hash_number (sum, t->ne[d]);
-    g_checksum_update (sum, t->hash, ST_HASH_BYTES);
+      put_u64 (sum, t->ne[d]);
+    put (sum, t->hash, ST_HASH_BYTES);
   }
   return g_strdup (g_checksum_get_string (sum));
 }
@@ -95,47 +130,55 @@ finish_hash (GChecksum * sum, guint8 * hash)
   g_checksum_get_digest (sum, hash, &n);
 }
 
-/* First, last and two places between; a small tensor is read whole. */
 static gboolean
-sample_tensor (const StGguf * gguf, const StTensor * tensor, guint8 * hash,
-    GError ** error)
+read_tensor (StGguf * gguf, const StTensor * t, gsize offset, gpointer buffer,
+    gsize n, GError ** error)
+{
+  g_autoptr (GError) cause = NULL;
+
+  if (st_gguf_read (gguf, t->offset + offset, buffer, n, &cause))
+    return TRUE;
+  g_set_error (error, ST_IDS_ERROR, ST_IDS_ERROR_IO, "tensor %s: %s", t->name,
+      cause->message);
+  return FALSE;
+}
+
+static gboolean
+hash_samples (StGguf * gguf, const StTensor * t, guint8 * hash, GError ** error)
 {
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
-  guint8 bytes[N_SAMPLES * SAMPLE_BYTES];
-  gsize n = MIN (tensor->size, sizeof bytes);
+  guint8 samples[N_SAMPLES * SAMPLE_BYTES];
+  gsize n = t->size, stride;
 
-  if (tensor->size <= sizeof bytes) {
-    if (!st_gguf_read (gguf, tensor->offset, bytes, n, error))
+  if (n <= sizeof samples) {
+    if (!read_tensor (gguf, t, 0, samples, n, error))
       return FALSE;
   } else {
-    guint64 span = tensor->size - SAMPLE_BYTES;
-
+    stride = (n - SAMPLE_BYTES) / (N_SAMPLES - 1);
     for (guint i = 0; i < N_SAMPLES; i++) {
-      guint64 at = span / (N_SAMPLES - 1) * i;
-
-      if (!st_gguf_read (gguf, tensor->offset + at, bytes + i * SAMPLE_BYTES,
+      const gsize offset = i < N_SAMPLES - 1 ? i * stride : n - SAMPLE_BYTES;
+      if (!read_tensor (gguf, t, offset, samples + i * SAMPLE_BYTES,
               SAMPLE_BYTES, error))
         return FALSE;
     }
+    n = sizeof samples;
   }
-  g_checksum_update (sum, bytes, (gssize) n);
+  put (sum, samples, n);
   finish_hash (sum, hash);
   return TRUE;
 }
 
 static gboolean
-hash_tensor (const StGguf * gguf, const StTensor * tensor, guint8 * hash,
-    GError ** error)
+hash_all (StGguf * gguf, const StTensor * t, guint8 * hash, GError ** error)
 {
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
   g_autofree guint8 *chunk = g_malloc (CHUNK_BYTES);
 
-  for (gsize done = 0; done < tensor->size;) {
-    gsize n = MIN (tensor->size - done, CHUNK_BYTES);
-
-    if (!st_gguf_read (gguf, tensor->offset + done, chunk, n, error))
+  for (gsize done = 0; done < t->size;) {
+    const gsize n = MIN (t->size - done, CHUNK_BYTES);
+    if (!read_tensor (gguf, t, done, chunk, n, error))
       return FALSE;
-    g_checksum_update (sum, chunk, (gssize) n);
+    put (sum, chunk, n);
     done += n;
   }
   finish_hash (sum, hash);
@@ -143,131 +186,160 @@ hash_tensor (const StGguf * gguf, const StTensor * tensor, guint8 * hash,
 }
 
 static gint
-compare_names (gconstpointer a, gconstpointer b)
+compare_tensor_names (gconstpointer a, gconstpointer b)
 {
-  return strcmp (((const StTensorHash *) a)->name,
-      ((const StTensorHash *) b)->name);
+  const StTensor *const *ta = a;
+  const StTensor *const *tb = b;
+
+  return strcmp ((*ta)->name, (*tb)->name);
 }
 
+/* Makes the list of a whole model from its tensors. */
 static gboolean
-sample_file (StModelIds * ids, const StGguf * gguf, GError ** error)
+sample_tensors (StModelIds * ids, StGguf * gguf, GError ** error)
 {
-  for (guint64 i = 0; i < st_gguf_n_tensors (gguf); i++) {
-    const StTensor *tensor = st_gguf_tensor (gguf, i);
-    StTensorHash t = {.type = tensor->type };
+  const gsize n = (gsize) st_gguf_n_tensors (gguf);
+  g_autofree const StTensor **sorted = g_new (const StTensor *, n);
 
-    t.name = g_string_chunk_insert (ids->names, tensor->name);
-    memcpy (t.ne, tensor->ne, sizeof t.ne);
-    if (!sample_tensor (gguf, tensor, t.hash, error))
+  for (gsize i = 0; i < n; i++)
+    sorted[i] = st_gguf_tensor (gguf, i);
+  if (n > 0)
+    qsort (sorted, n, sizeof *sorted, compare_tensor_names);
+  ids->tensors = g_new0 (StTensorHash, n);
+  ids->n_tensors = n;
+  for (gsize i = 0; i < n; i++) {
+    StTensorHash *t = &ids->tensors[i];
+    t->name = g_string_chunk_insert (ids->names, sorted[i]->name);
+    t->type = sorted[i]->type;
+    memcpy (t->ne, sorted[i]->ne, sizeof t->ne);
+    if (!hash_samples (gguf, sorted[i], t->hash, error))
       return FALSE;
-    g_array_append_val (ids->tensors, t);
   }
-  g_array_sort (ids->tensors, compare_names);
   return TRUE;
 }
 
 static gboolean
-list_error (const StGguf * gguf, const gchar * what, GError ** error)
+fail_list (GError ** error, StGguf * gguf, const gchar * what)
 {
-  g_set_error (error, ST_IDS_ERROR, ST_IDS_ERROR_LIST,
-      "%s: the partition's list of tensors is damaged (%s); write the "
-      "partition again with rdpartition", st_gguf_path (gguf), what);
+  g_set_error (error, ST_IDS_ERROR, ST_IDS_ERROR_LIST, "%s: the hash list of "
+      "this partition is damaged: %s; write the partition again",
+      st_gguf_path (gguf), what);
   return FALSE;
 }
 
-/* Array @key of @n elements of @type, as its bytes in the mapping. */
+/* Array @key of @n elements of @type: its bytes behind the header, or NULL. */
 static const guint8 *
-list_array (const StGguf * gguf, const gchar * key, StGgufValueType type,
-    guint64 n)
+find_array (StGguf * gguf, const gchar * key, StGgufValueType type, guint64 n)
 {
-  const StGgufEntry *entry = st_gguf_find_entry (gguf, key);
+  const StGgufEntry *e = st_gguf_find_entry (gguf, key);
 
-  if (!entry || entry->type != ST_GGUF_ARRAY || entry->element_type != type
-      || entry->n != n)
+  if (e == NULL || e->type != ST_GGUF_ARRAY || e->element_type != type
+      || e->n != n)
     return NULL;
-  return entry->value + (entry->size - n * (type == ST_GGUF_UINT64 ? 8 :
-          type == ST_GGUF_UINT32 ? 4 : 1));
+  return e->value + ST_GGUF_ARRAY_HEADER_BYTES;
+}
+
+/* Name @i of the list; NULL if it is no valid name or not behind the one before. */
+static const gchar *
+list_name (StModelIds * ids, StGguf * gguf, gsize i)
+{
+  gsize len = 0;
+  const gchar *bytes = st_gguf_array_string (gguf, ST_SPLIT_KEY_NAMES, i, &len);
+  const gchar *name;
+
+  if (bytes == NULL || len == 0 || !g_utf8_validate_len (bytes, len, NULL))
+    return NULL;
+  name = g_string_chunk_insert_len (ids->names, bytes, (gssize) len);
+  if (i > 0 && strcmp (ids->tensors[i - 1].name, name) >= 0)
+    return NULL;
+  return name;
 }
 
 static gboolean
-read_list (StModelIds * ids, const StGguf * gguf, GError ** error)
+read_list (StModelIds * ids, StGguf * gguf, GError ** error)
 {
-  guint64 n = st_gguf_array_length (gguf, ST_SPLIT_KEY_NAMES);
-  const guint8 *types =
-      list_array (gguf, ST_SPLIT_KEY_TYPES, ST_GGUF_UINT32, n);
-  const guint8 *shapes = list_array (gguf, ST_SPLIT_KEY_SHAPES,
-      ST_GGUF_UINT64, n * ST_GGUF_MAX_DIMS);
-  const guint8 *hashes = list_array (gguf, ST_SPLIT_KEY_HASHES,
-      ST_GGUF_UINT8, n * ST_HASH_BYTES);
-  const guint8 *full = list_array (gguf, ST_SPLIT_KEY_FULL_HASHES,
-      ST_GGUF_UINT8, n * ST_HASH_BYTES);
+  const guint64 n = st_gguf_array_length (gguf, ST_SPLIT_KEY_NAMES);
+  const guint8 *types, *shapes, *hashes, *full;
+  guint32 type;
 
-  if (n == 0 || !types || !shapes || !hashes)
-    return list_error (gguf, "names, types, shapes and hashes do not agree",
-        error);
-  ids->has_full = full != NULL;
-  for (guint64 i = 0; i < n; i++) {
-    StTensorHash t = { 0 };
-    guint32 type;
-    gsize len;
-    const gchar *name = st_gguf_array_string (gguf, ST_SPLIT_KEY_NAMES, i,
-        &len);
-
-    if (!name || len == 0 || memchr (name, 0, len))
-      return list_error (gguf, "a tensor has no name", error);
-    t.name = g_string_chunk_insert_len (ids->names, name, (gssize) len);
-    memcpy (&type, types + i * 4, 4);
-    t.type = (StType) GUINT32_FROM_LE (type);
-    for (guint d = 0; d < ST_GGUF_MAX_DIMS; d++) {
-      memcpy (&t.ne[d], shapes + (i * ST_GGUF_MAX_DIMS + d) * 8, 8);
-      t.ne[d] = GUINT64_FROM_LE (t.ne[d]);
-    }
-    memcpy (t.hash, hashes + i * ST_HASH_BYTES, ST_HASH_BYTES);
-    if (full)
-      memcpy (t.full_hash, full + i * ST_HASH_BYTES, ST_HASH_BYTES);
-    if (i > 0 && strcmp (g_array_index (ids->tensors, StTensorHash,
-                i - 1).name, t.name) >= 0)
-      return list_error (gguf, "names are not in order", error);
-    g_array_append_val (ids->tensors, t);
+  /* The strings of n names took 8 n bytes of the file at least, so these products do not wrap. */
+  types = find_array (gguf, ST_SPLIT_KEY_TYPES, ST_GGUF_UINT32, n);
+  shapes = find_array (gguf, ST_SPLIT_KEY_SHAPES, ST_GGUF_UINT64,
+      n * ST_GGUF_MAX_DIMS);
+  hashes = find_array (gguf, ST_SPLIT_KEY_HASHES, ST_GGUF_UINT8,
+      n * ST_HASH_BYTES);
+  full = find_array (gguf, ST_SPLIT_KEY_FULL_HASHES, ST_GGUF_UINT8,
+      n * ST_HASH_BYTES);
+  if (n == 0 || types == NULL || shapes == NULL || hashes == NULL
+      || full == NULL)
+    return fail_list (error, gguf, "its arrays are missing or differ in "
+        "length");
+  ids->tensors = g_new0 (StTensorHash, n);
+  ids->n_tensors = (gsize) n;
+  for (gsize i = 0; i < n; i++) {
+    StTensorHash *t = &ids->tensors[i];
+    t->name = list_name (ids, gguf, i);
+    if (t->name == NULL)
+      return fail_list (error, gguf, "its names are not in order");
+    memcpy (&type, types + i * sizeof type, sizeof type);
+    t->type = (StType) type;
+    memcpy (t->ne, shapes + i * sizeof t->ne, sizeof t->ne);
+    memcpy (t->hash, hashes + i * ST_HASH_BYTES, ST_HASH_BYTES);
+    memcpy (t->full_hash, full + i * ST_HASH_BYTES, ST_HASH_BYTES);
   }
+  ids->has_full = TRUE;
   return TRUE;
 }
 
+/* Takes the list, the tokenizer id and the blocks from a partition's metadata. */
 static gboolean
-read_blocks (StModelIds * ids, const StGguf * gguf, GError ** error)
+read_partition (StModelIds * ids, StGguf * gguf, const gchar * tokenizer_id,
+    GError ** error)
 {
+  const gchar *stored = st_gguf_get_string (gguf, ST_SPLIT_KEY_TOKENIZER_ID);
   guint64 first, last;
 
-  if (!st_gguf_get_uint (gguf, ST_SPLIT_KEY_FIRST_BLOCK, &first)
+  if (stored == NULL
+      || !st_gguf_get_uint (gguf, ST_SPLIT_KEY_FIRST_BLOCK, &first)
       || !st_gguf_get_uint (gguf, ST_SPLIT_KEY_LAST_BLOCK, &last)
-      || first > last || last > G_MAXINT)
-    return list_error (gguf, "its range of blocks makes no sense", error);
+      || first >= last || last > G_MAXUINT)
+    return fail_list (error, gguf, "its tokenizer id or blocks are missing");
+  ids->partition = TRUE;
+  ids->tokenizer_id = g_strdup (stored);
   ids->first_block = (guint) first;
   ids->last_block = (guint) last;
-  return TRUE;
+  if (tokenizer_id != NULL && strcmp (tokenizer_id, stored) != 0) {
+    g_set_error (error, ST_IDS_ERROR, ST_IDS_ERROR_MISMATCH, "%s: the "
+        "tokenizer in this partition is not that of the model it was cut from",
+        st_gguf_path (gguf));
+    return FALSE;
+  }
+  return read_list (ids, gguf, error);
 }
 
 static gboolean
-load_partition (StModelIds * ids, const StGguf * gguf,
-    const gchar * tokenizer_id, GError ** error)
+compute (StModelIds * ids, StGguf * gguf, const gchar * tokenizer_id,
+    GError ** error)
 {
   const gchar *stored = st_gguf_get_string (gguf, ST_SPLIT_KEY_MODEL_ID);
-  const gchar *stored_tokenizer =
-      st_gguf_get_string (gguf, ST_SPLIT_KEY_TOKENIZER_ID);
 
-  ids->partition = TRUE;
-  ids->tokenizer_id = g_strdup (stored_tokenizer ? stored_tokenizer : "");
-  if (!read_blocks (ids, gguf, error) || !read_list (ids, gguf, error))
-    return FALSE;
-  if (tokenizer_id && strcmp (tokenizer_id, ids->tokenizer_id) != 0) {
-    g_set_error (error, ST_IDS_ERROR, ST_IDS_ERROR_MISMATCH,
-        "%s: the partition's tokenizer is not the one of its model; write the "
-        "partition again with rdpartition", st_gguf_path (gguf));
-    return FALSE;
+  if (stored != NULL) {
+    if (!read_partition (ids, gguf, tokenizer_id, error))
+      return FALSE;
+  } else {
+    ids->tokenizer_id = g_strdup (tokenizer_id ? tokenizer_id : "");
+    if (!sample_tensors (ids, gguf, error))
+      return FALSE;
   }
-  ids->model_id = compute_model_id (ids, gguf);
-  if (g_strcmp0 (ids->model_id, stored) != 0)
-    return list_error (gguf, "the model id does not follow from it", error);
+  for (gsize i = 0; i < ids->n_tensors; i++)
+    g_hash_table_insert (ids->by_name, (gpointer) ids->tensors[i].name,
+        &ids->tensors[i]);
+  ids->model_id = compute_model_id (ids, gguf, error);
+  if (ids->model_id == NULL)
+    return FALSE;
+  if (stored != NULL && strcmp (stored, ids->model_id) != 0)
+    return fail_list (error, gguf, "it does not give the model id stored with "
+        "it");
   return TRUE;
 }
 
@@ -277,29 +349,23 @@ st_model_ids_compute (StGguf * gguf, const gchar * tokenizer_id,
 {
   g_autoptr (StModelIds) ids = g_new0 (StModelIds, 1);
 
-  ids->tensors = g_array_new (FALSE, FALSE, sizeof (StTensorHash));
   ids->names = g_string_chunk_new (4096);
-  if (st_gguf_find_entry (gguf, ST_SPLIT_KEY_MODEL_ID)) {
-    if (!load_partition (ids, gguf, tokenizer_id, error))
-      return NULL;
-  } else {
-    ids->tokenizer_id = g_strdup (tokenizer_id ? tokenizer_id : "");
-    if (!sample_file (ids, gguf, error))
-      return NULL;
-    ids->model_id = compute_model_id (ids, gguf);
-  }
+  ids->by_name = g_hash_table_new (g_str_hash, g_str_equal);
+  if (!compute (ids, gguf, tokenizer_id, error))
+    return NULL;
   return g_steal_pointer (&ids);
 }
 
 void
 st_model_ids_free (StModelIds * ids)
 {
-  if (!ids)
+  if (ids == NULL)
     return;
-  g_free (ids->model_id);
-  g_free (ids->tokenizer_id);
-  g_array_unref (ids->tensors);
+  g_hash_table_unref (ids->by_name);
   g_string_chunk_free (ids->names);
+  g_free (ids->tensors);
+  g_free (ids->tokenizer_id);
+  g_free (ids->model_id);
   g_free (ids);
 }
 
@@ -328,14 +394,14 @@ st_model_ids_blocks (const StModelIds * ids, guint * first, guint * last)
 gsize
 st_model_ids_n_tensors (const StModelIds * ids)
 {
-  return ids->tensors->len;
+  return ids->n_tensors;
 }
 
 const StTensorHash *
 st_model_ids_tensor (const StModelIds * ids, gsize index)
 {
-  g_assert (index < ids->tensors->len);
-  return &g_array_index (ids->tensors, StTensorHash, index);
+  g_return_val_if_fail (index < ids->n_tensors, NULL);
+  return &ids->tensors[index];
 }
 
 gboolean
@@ -344,24 +410,13 @@ st_model_ids_has_full (const StModelIds * ids)
   return ids->has_full;
 }
 
-static StTensorHash *
-find (const StModelIds * ids, const gchar * name)
-{
-  StTensorHash key = {.name = name };
-  guint at;
-
-  if (!g_array_binary_search (ids->tensors, &key, compare_names, &at))
-    return NULL;
-  return &g_array_index (ids->tensors, StTensorHash, at);
-}
-
 static gboolean
-mismatch (const StGguf * gguf, const StTensor * tensor, const gchar * what,
-    GError ** error)
+fail_tensor (GError ** error, StGguf * gguf, const StTensor * t,
+    const gchar * what)
 {
-  g_set_error (error, ST_IDS_ERROR, ST_IDS_ERROR_MISMATCH,
-      "%s: tensor '%s' %s; the file is damaged or was mixed from two models",
-      st_gguf_path (gguf), tensor->name, what);
+  g_set_error (error, ST_IDS_ERROR, ST_IDS_ERROR_MISMATCH, "%s: tensor %s %s: "
+      "the file is damaged or put together from different models",
+      st_gguf_path (gguf), t->name, what);
   return FALSE;
 }
 
@@ -369,48 +424,49 @@ gboolean
 st_model_ids_check (const StModelIds * ids, StGguf * gguf,
     const StTensor * tensor, gboolean full, GError ** error)
 {
-  const StTensorHash *expected = find (ids, tensor->name);
+  const StTensorHash *listed = g_hash_table_lookup (ids->by_name, tensor->name);
   guint8 hash[ST_HASH_BYTES];
 
-  if (!expected)
-    return mismatch (gguf, tensor, "is not in the model's list", error);
-  if (expected->type != tensor->type
-      || memcmp (expected->ne, tensor->ne, sizeof tensor->ne) != 0)
-    return mismatch (gguf, tensor, "has another type or shape than in the "
-        "model's list", error);
+  if (listed == NULL)
+    return fail_tensor (error, gguf, tensor, "is not in the hash list");
+  if (listed->type != tensor->type
+      || memcmp (listed->ne, tensor->ne, sizeof tensor->ne) != 0)
+    return fail_tensor (error, gguf, tensor, "has another type or shape than "
+        "in the hash list");
+  if (full && !ids->has_full) {
+    g_set_error (error, ST_IDS_ERROR, ST_IDS_ERROR_LIST, "%s: a whole model "
+        "carries no hashes to verify tensor %s against; rdpartition writes a "
+        "file that does", st_gguf_path (gguf), tensor->name);
+    return FALSE;
+  }
   if (ids->partition) {
-    if (!sample_tensor (gguf, tensor, hash, error))
+    if (!hash_samples (gguf, tensor, hash, error))
       return FALSE;
-    if (memcmp (hash, expected->hash, ST_HASH_BYTES) != 0)
-      return mismatch (gguf, tensor, "holds other weights than the model's "
-          "list says", error);
+    if (memcmp (hash, listed->hash, ST_HASH_BYTES) != 0)
+      return fail_tensor (error, gguf, tensor, "has other bytes than the hash "
+          "list says");
   }
-  if (!full)
-    return TRUE;
-  if (!ids->has_full) {
-    g_set_error (error, ST_IDS_ERROR, ST_IDS_ERROR_LIST,
-        "%s: no full hashes to compare with; only partitions written by "
-        "rdpartition carry them", st_gguf_path (gguf));
-    return FALSE;
+  if (full) {
+    if (!hash_all (gguf, tensor, hash, error))
+      return FALSE;
+    if (memcmp (hash, listed->full_hash, ST_HASH_BYTES) != 0)
+      return fail_tensor (error, gguf, tensor, "has other bytes than its full "
+          "hash says");
   }
-  if (!hash_tensor (gguf, tensor, hash, error))
-    return FALSE;
-  if (memcmp (hash, expected->full_hash, ST_HASH_BYTES) != 0)
-    return mismatch (gguf, tensor, "differs from the model's full hash",
-        error);
   return TRUE;
 }
 
 gboolean
 st_model_ids_add_full (StModelIds * ids, StGguf * gguf, GError ** error)
 {
-  for (guint64 i = 0; i < st_gguf_n_tensors (gguf); i++) {
-    const StTensor *tensor = st_gguf_tensor (gguf, i);
-    StTensorHash *t = find (ids, tensor->name);
+  if (ids->has_full)
+    return TRUE;
+  for (gsize i = 0; i < ids->n_tensors; i++) {
+    StTensorHash *t = &ids->tensors[i];
+    const StTensor *tensor = st_gguf_find (gguf, t->name);
 
-    if (!t)
-      return mismatch (gguf, tensor, "is not in the model's list", error);
-    if (!hash_tensor (gguf, tensor, t->full_hash, error))
+    g_return_val_if_fail (tensor != NULL, FALSE);
+    if (!hash_all (gguf, tensor, t->full_hash, error))
       return FALSE;
   }
   ids->has_full = TRUE;

@@ -1,7 +1,7 @@
 #include "codec/simple/half.h"
+#include "codec/float-bits.h"
 #include "codec/simple/half-f16c.h"
 
-#include <string.h>
 #ifdef RD_HAVE_F16C
 #include <cpuid.h>
 #endif
@@ -28,12 +28,10 @@ subnormal_from_bits (guint32 a)
 guint16
 rd_half_from_float (gfloat x)
 {
-  guint32 bits;
-
-  memcpy (&bits, &x, sizeof bits);
+  guint32 bits = rd_float_to_bits (x);
   guint16 sign = (bits >> 16) & 0x8000u;
   guint32 a = bits & 0x7fffffffu;
-  if (a > 0x7f800000u)
+  if (a > RD_FLOAT_INFINITY_BITS)
     return sign | 0x7e00u | ((a >> 13) & 0x1ffu);
   a = MIN (a, HALF_MAX_BITS);
   if (a < HALF_MIN_NORMAL_BITS)
@@ -46,21 +44,17 @@ rd_half_to_float (guint16 h)
 {
   guint32 sign = (guint32) (h & 0x8000u) << 16;
   guint32 exponent = (h >> 10) & 0x1fu, mantissa = h & 0x3ffu, bits;
-  gfloat x;
 
   if (exponent == 31) {
     /* a quiet NaN, as the CPU's conversion makes */
-    bits = 0x7f800000u | mantissa << 13 | (mantissa ? 0x400000u : 0);
+    bits = RD_FLOAT_INFINITY_BITS | mantissa << 13 | (mantissa ? 0x400000u : 0);
   } else if (exponent) {
     bits = ((exponent + 112) << 23) | mantissa << 13;
   } else {
     /* exact, and the result is a normal float */
-    x = (gfloat) mantissa *0x1p-24f;
-    memcpy (&bits, &x, sizeof bits);
+    bits = rd_float_to_bits ((gfloat) mantissa * 0x1p-24f);
   }
-  bits |= sign;
-  memcpy (&x, &bits, sizeof x);
-  return x;
+  return rd_float_from_bits (bits | sign);
 }
 
 void

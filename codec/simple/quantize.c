@@ -1,7 +1,7 @@
 #include "codec/simple/quantize.h"
+#include "codec/float-bits.h"
 #include "codec/simple/half.h"
 
-#include <string.h>
 
 /* Adding and subtracting 1.5 * 2^23 rounds |x| < 2^22 to an integer, ties to even: one rounding in float arithmetic, and SIMD. */
 #define ROUND_MAGIC 12582912.0f
@@ -24,22 +24,14 @@ rd_int4_row_bytes (gsize n)
 static gfloat
 max_abs (const gfloat * x, gsize n)
 {
-  gfloat max = 0;
-
-  for (gsize i = 0; i < n; i++) {
-    gfloat a = x[i] < 0 ? -x[i] : x[i];
-    max = a > max ? a : max;
-  }
-  return max;
+  return rd_float_from_bits (rd_float_max_abs_bits (x, n));
 }
 
 static void
 write_float (guint8 * bytes, gfloat x)
 {
-  guint32 bits;
+  guint32 bits = GUINT32_TO_LE (rd_float_to_bits (x));
 
-  memcpy (&bits, &x, sizeof bits);
-  bits = GUINT32_TO_LE (bits);
   memcpy (bytes, &bits, sizeof bits);
 }
 
@@ -47,12 +39,9 @@ static gfloat
 read_float (const guint8 * bytes)
 {
   guint32 bits;
-  gfloat x;
 
   memcpy (&bits, bytes, sizeof bits);
-  bits = GUINT32_FROM_LE (bits);
-  memcpy (&x, &bits, sizeof x);
-  return x;
+  return rd_float_from_bits (GUINT32_FROM_LE (bits));
 }
 
 static gint

@@ -1,5 +1,6 @@
 /* f32, f16, int8, int4: rows of fixed size one after the other, packed by zstd where that is smaller. FORMAT.md is the specification. */
 #include "codec/simple/simple.h"
+#include "codec/float-bits.h"
 #include "codec/simple/half.h"
 #include "codec/simple/pack.h"
 #include "codec/simple/quantize.h"
@@ -41,9 +42,7 @@ f32_encode_row (const gfloat * x, guint8 * bytes, gsize n)
   memcpy (bytes, x, 4 * n);
 #else
   for (gsize i = 0; i < n; i++) {
-    guint32 bits;
-    memcpy (&bits, x + i, sizeof bits);
-    bits = GUINT32_TO_LE (bits);
+    guint32 bits = GUINT32_TO_LE (rd_float_to_bits (x[i]));
     memcpy (bytes + 4 * i, &bits, sizeof bits);
   }
 #endif
@@ -61,7 +60,7 @@ f32_decode_row (const guint8 * bytes, gfloat * x, gsize n)
     memcpy (x + i, &bits, sizeof bits);
     max = MAX (max, bits & 0x7fffffffu);
   }
-  return max < 0x7f800000u;
+  return max < RD_FLOAT_INFINITY_BITS;
 }
 
 static gsize

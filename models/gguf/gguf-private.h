@@ -9,7 +9,6 @@ G_BEGIN_DECLS
 #define ST_GGUF_MAX_NAME_BYTES 65535
 /* Most tensors, and most keys, of one file: far above any model; bounds what a damaged count makes us allocate. */
 #define ST_GGUF_MAX_ITEMS (1u << 20)
-#define ST_GGUF_ARRAY_HEADER_BYTES 12   /* element type and count */
 
 /* StGgufItem: a metadata entry and what open() prepared for its getters. */
 typedef struct

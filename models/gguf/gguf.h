@@ -46,6 +46,8 @@ typedef enum
   ST_GGUF_FLOAT64,
 } StGgufValueType;
 
+#define ST_GGUF_ARRAY_HEADER_BYTES 12   /* element type and count before an array's elements */
+
 /** StGgufEntry: one key of the metadata and its value as encoded in the file. */
 typedef struct
 {
