@@ -11,9 +11,8 @@
 /* A word is a list of symbols, linked because merging takes out the right one of two. */
 typedef struct _StSymbol
 {
-  gint32 id;                    /* -1 for a byte without a token */
+  gint32 id;                    /* -1 for a byte without a token, or merged into the one before */
   guint32 prev, next;           /* NONE at the ends */
-  gboolean gone;                /* merged into the one before */
 } Symbol;
 
 static guint64
@@ -180,12 +179,12 @@ merge_pair (const StMerges * merges, StMerger * merger, guint64 entry)
   const StMerge *merge = &merges->merge[entry >> 32];
 
   /* Either symbol may have been merged otherwise since this pair was seen. */
-  if (symbols[left].gone || right == NONE || symbols[left].id != merge->left
+  if (symbols[left].id != merge->left || right == NONE
       || symbols[right].id != merge->right)
     return;
   symbols[left].id = merge->merged;
   symbols[left].next = symbols[right].next;
-  symbols[right].gone = TRUE;
+  symbols[right].id = -1;
   if (symbols[right].next != NONE)
     symbols[symbols[right].next].prev = left;
   push_pair (merges, merger, symbols[left].prev);
@@ -206,7 +205,6 @@ st_merge_word (const StMerges * merges, const StVocab * vocab,
     symbols[i].id = vocab->byte_id[(guint8) word[i]];
     symbols[i].prev = i > 0 ? i - 1 : NONE;
     symbols[i].next = i + 1 < n ? i + 1 : NONE;
-    symbols[i].gone = FALSE;
   }
   for (guint32 i = 0; i < n; i++)
     push_pair (merges, merger, i);

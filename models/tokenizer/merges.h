@@ -33,7 +33,10 @@ typedef struct
 } StMerger;
 void st_merger_clear (StMerger * merger);
 
-/** st_merge_word: appends the ids of one word of @len < 2^30 bytes. Always merges the pair of lowest rank, the leftmost first;
+/** Longest word: bounds the scratch memory to 28 bytes for each of its bytes. */
+#define ST_MERGE_MAX_WORD (1 << 24)
+
+/** st_merge_word: appends the ids of one word of at most ST_MERGE_MAX_WORD bytes. Always merges the pair of lowest rank, the leftmost first;
  * O(len log len). Bytes that the vocabulary does not have add nothing (as in llama.cpp). */
 void st_merge_word (const StMerges * merges, const StVocab * vocab, StMerger * merger, const gchar * word, gsize len,
     GArray * ids);

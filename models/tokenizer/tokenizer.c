@@ -303,14 +303,21 @@ st_tokenizer_next_special (const StTokenizer * tokenizer, const gchar * text,
 }
 
 /* A text without special tokens. */
-static void
+static gboolean
 encode_plain (const StTokenizer * tokenizer, StMerger * merger,
-    GString * scratch, const gchar * text, gsize len, GArray * ids)
+    GString * scratch, const gchar * text, gsize len, GArray * ids,
+    GError ** error)
 {
   while (len > 0) {
     gsize n = st_split_next (tokenizer->pre->split, text, len);
     gint32 id = -1;
 
+    if (n > ST_MERGE_MAX_WORD) {
+      g_set_error (error, ST_TOKENIZER_ERROR, ST_TOKENIZER_ERROR_TEXT,
+          "a word of %" G_GSIZE_FORMAT " bytes is longer than the limit of %d",
+          n, ST_MERGE_MAX_WORD);
+      return FALSE;
+    }
     if (tokenizer->pre->ignore_merges)
       id = st_vocab_find_word (&tokenizer->vocab, text, n, scratch);
     if (id >= 0)
@@ -321,14 +328,39 @@ encode_plain (const StTokenizer * tokenizer, StMerger * merger,
     text += n;
     len -= n;
   }
+  return TRUE;
+}
+
+static gboolean
+encode_checked (const StTokenizer * tokenizer, StMerger * merger,
+    const gchar * text, gsize len, gboolean parse_special, GArray * ids,
+    GError ** error)
+{
+  g_autoptr (GString) scratch = g_string_new (NULL);
+
+  while (len > 0) {
+    StSpecialMatch match;
+    gboolean found = st_tokenizer_next_special (tokenizer, text, len,
+        parse_special, &match);
+
+    if (!encode_plain (tokenizer, merger, scratch, text, match.at, ids, error))
+      return FALSE;
+    if (!found)
+      break;
+    g_array_append_val (ids, match.id);
+    text += match.at + match.len;
+    len -= match.at + match.len;
+  }
+  return TRUE;
 }
 
 gboolean
 st_tokenizer_encode (StTokenizer * tokenizer, const gchar * text, gsize len,
     gboolean parse_special, GArray * ids, GError ** error)
 {
-  g_autoptr (GString) scratch = g_string_new (NULL);
   StMerger merger = { 0 };
+  guint before = ids->len;
+  gboolean ok;
 
   if (len > MAX_TEXT) {
     g_set_error (error, ST_TOKENIZER_ERROR, ST_TOKENIZER_ERROR_TEXT,
@@ -338,20 +370,12 @@ st_tokenizer_encode (StTokenizer * tokenizer, const gchar * text, gsize len,
   }
   if (!check_utf8 (text, len, error))
     return FALSE;
-  while (len > 0) {
-    StSpecialMatch match;
-    gboolean found = st_tokenizer_next_special (tokenizer, text, len,
-        parse_special, &match);
-
-    encode_plain (tokenizer, &merger, scratch, text, match.at, ids);
-    if (!found)
-      break;
-    g_array_append_val (ids, match.id);
-    text += match.at + match.len;
-    len -= match.at + match.len;
-  }
+  ok = encode_checked (tokenizer, &merger, text, len, parse_special, ids,
+      error);
+  if (!ok)
+    g_array_set_size (ids, before);
   st_merger_clear (&merger);
-  return TRUE;
+  return ok;
 }
 
 guint

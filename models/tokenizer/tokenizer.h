@@ -10,7 +10,7 @@ GQuark st_tokenizer_error_quark (void);
 typedef enum
 {
   ST_TOKENIZER_ERROR_MODEL,     /* the file's tokenizer is missing, damaged or of an unsupported kind */
-  ST_TOKENIZER_ERROR_TEXT,      /* text is not UTF-8 (message has the byte offset) */
+  ST_TOKENIZER_ERROR_TEXT,      /* text is not UTF-8 (message has the byte offset), or too long */
 } StTokenizerError;
 
 typedef struct _StTokenizer StTokenizer;
@@ -26,7 +26,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (StTokenizer, st_tokenizer_unref)
  * @parse_special: names of special tokens in the text become those tokens; FALSE for what a user typed. User-defined tokens
  * (tokenizer.ggml.token_type 4) are found either way, as in llama.cpp. Where several could begin, the longest is taken.
  * Bytes for which the vocabulary has no token add nothing, as in llama.cpp. Adds no BOS. On an error @ids is unchanged.
- * Linear in @len for any text of words of bounded length, len log len for one long word. */
+ * Linear in @len for any text of words of bounded length, len log len for one long word. Texts above 512 MiB and words above
+ * 16 MiB are an error. */
 gboolean st_tokenizer_encode (StTokenizer * tokenizer, const gchar * text, gsize len, gboolean parse_special, GArray * ids,
     GError ** error);
 

@@ -14,11 +14,10 @@ static gchar *
 repeat (const gchar * part, gsize len)
 {
   gchar *text = g_malloc (len);
-  gsize n = strlen (part), at;
+  gsize n = strlen (part), whole = len - len % n;
 
-  for (at = 0; at + n <= len; at += n)
-    memcpy (text + at, part, n);
-  memset (text + at, '\n', len - at);
+  for (gsize i = 0; i < len; i++)
+    text[i] = i < whole ? part[i % n] : '\n';
   return text;
 }
 

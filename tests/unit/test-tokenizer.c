@@ -1,9 +1,11 @@
 /* Tokenizer: SmolLM2's vocabulary against independent implementations, a small one against a plain merge loop. */
 #include "models/tokenizer/tokenizer.h"
 #include <string.h>
+#include <glib/gstdio.h>
 #include "models/tokenizer/split.h"
 #include "tests/support/test-model.h"
 #include "tests/support/test-vocab.h"
+#include "tests/support/tiny-model.h"
 #include "tests/support/tokenizer-cases.h"
 
 static const gchar *const merges[] = {
@@ -204,7 +206,7 @@ plain_word (StTokenizer * tokenizer, const gchar * word, gsize len,
       g_autofree gchar *pair = g_strconcat (parts->pdata[i], " ",
           parts->pdata[i + 1], NULL);
 
-      for (guint rank = 0; plain_merges[rank] && rank < best; rank++) {
+      for (guint rank = 0; rank < best && plain_merges[rank]; rank++) {
         if (strcmp (plain_merges[rank], pair) == 0) {
           best = rank;
           best_at = i;
@@ -234,7 +236,7 @@ test_against_plain_merging (void)
   g_autoptr (GRand) rand = g_rand_new_with_seed (5);
 
   for (guint round = 0; round < 3000; round++) {
-    gchar text[60];
+    gchar text[60] = { 0 };
     gsize len = (gsize) g_rand_int_range (rand, 1, sizeof (text));
     g_autoptr (GArray) expected = g_array_new (FALSE, FALSE, sizeof (gint32));
     g_autoptr (GArray) ids = NULL;
@@ -408,6 +410,45 @@ test_pieces (void)
   g_assert_false (st_tokenizer_add_bos (tokenizer));
 }
 
+static void
+test_too_long_word (void)
+{
+  static const StTestVocab vocab = { 0 };
+  g_autoptr (StTokenizer) tokenizer = st_test_tokenizer (&vocab);
+  const gsize n = (1 << 24) + 10;
+  g_autofree gchar *text = g_malloc (n);
+  g_autoptr (GArray) ids = encode (tokenizer, "a", 1, FALSE);
+  g_autoptr (GError) error = NULL;
+
+  memset (text, 'a', n);
+  text[3] = ',';
+  g_assert_false (st_tokenizer_encode (tokenizer, text, n, FALSE, ids, &error));
+  g_assert_error (error, ST_TOKENIZER_ERROR, ST_TOKENIZER_ERROR_TEXT);
+  g_assert_nonnull (strstr (error->message, "16777222 bytes"));
+  g_assert_cmpuint (ids->len, ==, 1);
+}
+
+/* The model that tests use where there is no network. */
+static void
+test_tiny_round_trip (void)
+{
+  g_autofree gchar *path = st_tiny_model_temp (NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (StGguf) gguf = st_gguf_open (path, &error);
+  g_autoptr (StTokenizer) tokenizer = NULL;
+
+  g_unlink (path);
+  g_assert_no_error (error);
+  tokenizer = st_tokenizer_new (gguf, &error);
+  g_assert_no_error (error);
+  for (gsize i = 0; i < st_tokenizer_n_cases; i++) {
+    const StTokenizerCase *c = &st_tokenizer_cases[i];
+    g_autoptr (GArray) ids = encode (tokenizer, c->text, c->len, FALSE);
+
+    assert_pieces (tokenizer, ids, c->text, c->len);
+  }
+}
+
 static gpointer
 encode_many (gpointer data)
 {
@@ -446,6 +487,8 @@ main (int argc, char **argv)
   g_test_add_func ("/tokenizer/nul", test_nul);
   g_test_add_func ("/tokenizer/not-utf8", test_not_utf8);
   g_test_add_func ("/tokenizer/long-words", test_long_words);
+  g_test_add_func ("/tokenizer/too-long-word", test_too_long_word);
+  g_test_add_func ("/tokenizer/tiny-round-trip", test_tiny_round_trip);
   g_test_add_func ("/tokenizer/pieces", test_pieces);
   g_test_add_func ("/tokenizer/threads", test_threads);
   return g_test_run ();
