@@ -35,7 +35,7 @@ TEXTS = [
     'int main(void) { return 0; }\n', 'for (i = 0; i < n; i++)\n\tx[i] += y[i];\n', 'def f(a, *b, **c):\n        return {**c, "a": a}\n',
     'SELECT * FROM t WHERE x >= 10 AND y != \'z\';', '<div class="x">a &amp; b</div>', '{"k": [1, 2.5, null, true]}', '#!/bin/sh\nset -e\n',
     'fn main() -> Result<(), Box<dyn Error>> { Ok(()) }', '    if x:\n        y\n    else:\n        z\n', '/* c */ // d', 'https://user@host:8080/p/a/t/h?q=1#f',
-    'C:\\Users\\x\\file.txt', 'camelCaseIdentifier snake_case_identifier SCREAMING_CASE', '\\begin{equation} e^{i\\pi} + 1 = 0 \\end{equation}',
+    'a\\n\\t\\"b', 'C:\\Users\\x\\file.txt', 'camelCaseIdentifier snake_case_identifier SCREAMING_CASE', '\\begin{equation} e^{i\\pi} + 1 = 0 \\end{equation}',
     # languages
     'Le café où l\'élève naïf bâtit son œuvre coûta 3 €.', 'Füße, Größe, Übermaß und Straße', 'El niño comió piñas en España', 'Zażółć gęślą jaźń', 'Příliš žluťoučký kůň', 'İstanbul ığdır',
     'Съешь же ещё этих мягких французских булок', 'Ξεσκεπάζω την ψυχοφθόρα βδελυγμία', 'שלום עולם', 'مرحبا بالعالم، كيف حالك؟', 'السَّلامُ عَلَيْكُمْ', 'नमस्ते दुनिया', 'สวัสดีชาวโลก', 'வணக்கம் உலகம்', 'გამარჯობა',
@@ -85,7 +85,7 @@ def tokenize(tool, model, data, parse_special):
         f.write(data)
         f.flush()
         extra = [] if parse_special else ['--no-parse-special']
-        done = subprocess.run([tool, '-m', model, '-f', f.name, '--ids', '--no-bos', '--log-disable'] + extra,
+        done = subprocess.run([tool, '-m', model, '-f', f.name, '--ids', '--no-bos', '--no-escape', '--log-disable'] + extra,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
     return json.loads(done.stdout)
 

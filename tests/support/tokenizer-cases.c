@@ -276,6 +276,8 @@ const StTokenizerCase st_tokenizer_cases[] = {
     44494, 265, 1672, 31, 13241, 287),
   CASE ("https://user@host:8080/p/a/t/h\?q=1#f", TRUE,
     4687, 1742, 4093, 48, 6111, 42, 40, 32, 40, 32, 31, 96, 31, 81, 31, 100, 31, 88, 47, 97, 45, 33, 19, 86),
+  CASE ("a\\n\\t\\\"b", TRUE,
+    81, 76, 94, 76, 100, 35769, 82),
   CASE ("C:\\Users\\x\\file.txt", TRUE,
     51, 19199, 29200, 76, 104, 76, 2153, 30, 9047),
   CASE ("camelCaseIdentifier snake_case_identifier SCREAMING_CASE", TRUE,
