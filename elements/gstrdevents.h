@@ -36,8 +36,8 @@ GstEvent *gst_rd_event_new_error (guint32 session, const gchar * message);
 gboolean gst_rd_event_parse_error (GstEvent * event, guint32 * session, const gchar ** message);
 
 /** rd-way-back: query, downstream: does anybody send rd-tokens for what is asked with SAMPLE? transformertail answers TRUE when it
- * generates, rdencoder when its `feedback` pad is linked (it must not forward the query then; without feedback it returns FALSE);
- * transformerhead and stock elements forward it. FALSE (nobody answers) makes tokensrc end after its prompt instead of waiting. */
+ * generates, rdencoder TRUE when its `feedback` pad is linked; every other element forwards it, rdencoder without
+ * feedback too. FALSE (nobody answers) makes tokensrc end after its prompt instead of waiting. */
 GstQuery *gst_rd_query_new_way_back (void);
 gboolean gst_rd_query_is_way_back (const GstQuery * query);
 
