@@ -33,7 +33,7 @@ format_bytes (GstRdFormat format)
 
 /* "576:8:1" -> hidden size and rows. */
 static gboolean
-parse_dimensions (GstRdStateInfo * info, const gchar *text, GError **error)
+parse_dimensions (GstRdStateInfo * info, const gchar * text, GError ** error)
 {
   guint64 rows = 1;
   gboolean good = TRUE;
@@ -57,13 +57,13 @@ parse_dimensions (GstRdStateInfo * info, const gchar *text, GError **error)
         "HIDDEN_SIZE:ROWS is expected, innermost first", text);
     return FALSE;
   }
-  info->rows = n > 1 ? (guint) rows : 0;
+  info->rows = (guint) rows;
   return TRUE;
 }
 
 static gboolean
 tensors_from_structure (GstRdStateInfo * info, const GstStructure * s,
-    GError **error)
+    GError ** error)
 {
   const gchar *format = gst_structure_get_string (s, "format");
   const gchar *types = gst_structure_get_string (s, "types");
@@ -94,7 +94,7 @@ tensors_from_structure (GstRdStateInfo * info, const GstStructure * s,
 
 static gboolean
 states_from_structure (GstRdStateInfo * info, const GstStructure * s,
-    GError **error)
+    GError ** error)
 {
   const gchar *format = gst_structure_get_string (s, "format");
   const gchar *id = gst_structure_get_string (s, "model-id");
@@ -128,8 +128,8 @@ states_from_structure (GstRdStateInfo * info, const GstStructure * s,
 }
 
 gboolean
-gst_rd_state_info_from_caps (GstRdStateInfo * info, const GstCaps *caps,
-    GError **error)
+gst_rd_state_info_from_caps (GstRdStateInfo * info, const GstCaps * caps,
+    GError ** error)
 {
   memset (info, 0, sizeof *info);
   info->split_layer = -1;
@@ -189,8 +189,8 @@ gst_rd_state_info_to_caps (const GstRdStateInfo * info)
 
 /* Rows that the flexible header declares, checked against what the buffer holds. */
 static gboolean
-read_flexible_header (const guint8 *data, gsize size, guint hidden_size,
-    GstRdFormat * format, gsize *rows, GError **error)
+read_flexible_header (const guint8 * data, gsize size, guint hidden_size,
+    GstRdFormat * format, gsize * rows, GError ** error)
 {
   guint64 n = 1;
   gboolean good = size >= TENSOR_HEADER_SIZE;
@@ -231,7 +231,7 @@ read_flexible_header (const guint8 *data, gsize size, guint hidden_size,
 }
 
 static gfloat *
-rows_to_float (const guint8 *data, GstRdFormat format, gsize count)
+rows_to_float (const guint8 * data, GstRdFormat format, gsize count)
 {
   gfloat *x = g_try_new (gfloat, count);
 
@@ -245,8 +245,8 @@ rows_to_float (const guint8 *data, GstRdFormat format, gsize count)
 }
 
 gfloat *
-gst_rd_state_info_read (const GstRdStateInfo * info, GstBuffer *buffer,
-    guint hidden_size, gsize *n, GError **error)
+gst_rd_state_info_read (const GstRdStateInfo * info, GstBuffer * buffer,
+    guint hidden_size, gsize * n, GError ** error)
 {
   gboolean flexible = info->layout == GST_RD_LAYOUT_TENSORS_FLEXIBLE;
   GstRdFormat format = info->format;
@@ -287,7 +287,7 @@ done:
 }
 
 static void
-write_flexible_header (guint8 *data, GstRdFormat format, guint hidden_size,
+write_flexible_header (guint8 * data, GstRdFormat format, guint hidden_size,
     gsize n)
 {
   memset (data, 0, TENSOR_HEADER_SIZE);
@@ -303,7 +303,7 @@ write_flexible_header (guint8 *data, GstRdFormat format, guint hidden_size,
 }
 
 GstBuffer *
-gst_rd_state_info_write (const GstRdStateInfo * info, const gfloat *x,
+gst_rd_state_info_write (const GstRdStateInfo * info, const gfloat * x,
     gsize n, guint hidden_size)
 {
   gboolean flexible = info->layout == GST_RD_LAYOUT_TENSORS_FLEXIBLE;
@@ -330,7 +330,7 @@ gst_rd_state_info_write (const GstRdStateInfo * info, const gfloat *x,
 }
 
 GstCaps *
-gst_rd_token_ids_caps (guint vocab_size, const gchar *tokenizer_id)
+gst_rd_token_ids_caps (guint vocab_size, const gchar * tokenizer_id)
 {
   return gst_caps_new_simple (GST_RD_TOKEN_IDS_MEDIA,
       "format", G_TYPE_STRING, "S32LE",

@@ -41,8 +41,7 @@ gst_rd_input_set_caps (GstRdInput * input, const GstCaps * caps,
     g_strlcpy (input->tokenizer_id, id ? id : "", sizeof input->tokenizer_id);
     input->configured = TRUE;
   } else {
-    input->configured =
-        gst_rd_state_info_from_caps (&input->info, caps, error);
+    input->configured = gst_rd_state_info_from_caps (&input->info, caps, error);
   }
   return input->configured;
 }
@@ -124,8 +123,7 @@ take_unaligned (GstRdInput * input, GstBuffer * buffer, guint hidden_size,
   gsize whole = gst_adapter_available (input->adapter) / bytes * bytes;
   if (whole == 0)
     return TRUE;
-  g_autoptr (GstBuffer) taken =
-      gst_adapter_take_buffer (input->adapter, whole);
+  g_autoptr (GstBuffer) taken = gst_adapter_take_buffer (input->adapter, whole);
   return read_rows (input, taken, hidden_size, rows, error);
 }
 

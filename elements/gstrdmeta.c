@@ -17,7 +17,7 @@ gst_rd_meta_api_get_type (void)
 }
 
 static gboolean
-gst_rd_meta_init (GstMeta *meta, gpointer params, GstBuffer *buffer)
+gst_rd_meta_init (GstMeta * meta, gpointer params, GstBuffer * buffer)
 {
   GstRdMeta *m = (GstRdMeta *) meta;
 
@@ -28,7 +28,7 @@ gst_rd_meta_init (GstMeta *meta, gpointer params, GstBuffer *buffer)
 }
 
 static void
-gst_rd_meta_free (GstMeta *meta, GstBuffer *buffer)
+gst_rd_meta_free (GstMeta * meta, GstBuffer * buffer)
 {
   (void) buffer;
   g_clear_pointer (&((GstRdMeta *) meta)->ids, g_free);
@@ -36,7 +36,7 @@ gst_rd_meta_free (GstMeta *meta, GstBuffer *buffer)
 
 /* Copies the meta with the whole buffer. Part of the rows would need other numbers, so a partial copy carries none. */
 static gboolean
-gst_rd_meta_transform (GstBuffer *dest, GstMeta *meta, GstBuffer *buffer,
+gst_rd_meta_transform (GstBuffer * dest, GstMeta * meta, GstBuffer * buffer,
     GQuark type, gpointer data)
 {
   GstRdMeta *m = (GstRdMeta *) meta;
@@ -45,7 +45,7 @@ gst_rd_meta_transform (GstBuffer *dest, GstMeta *meta, GstBuffer *buffer,
     return FALSE;
   GstMetaTransformCopy *copy = data;
   if (copy && copy->region && (copy->offset != 0
-          || (copy->size != (gsize) -1
+          || (copy->size != (gsize) - 1
               && copy->size != gst_buffer_get_size (buffer))))
     return TRUE;
   GstRdMeta *to = gst_buffer_add_rd_meta (dest, m->session, m->epoch,
@@ -71,8 +71,8 @@ gst_rd_meta_get_info (void)
 }
 
 GstRdMeta *
-gst_buffer_add_rd_meta (GstBuffer *buffer, guint32 session, guint32 epoch,
-    guint32 position, guint32 count, GstRdMetaFlags flags, const gint32 *ids)
+gst_buffer_add_rd_meta (GstBuffer * buffer, guint32 session, guint32 epoch,
+    guint32 position, guint32 count, GstRdMetaFlags flags, const gint32 * ids)
 {
   GstRdMeta *m =
       (GstRdMeta *) gst_buffer_add_meta (buffer, gst_rd_meta_get_info (), NULL);
@@ -91,7 +91,7 @@ gst_buffer_add_rd_meta (GstBuffer *buffer, guint32 session, guint32 epoch,
 }
 
 GstRdMeta *
-gst_buffer_get_rd_meta (GstBuffer *buffer)
+gst_buffer_get_rd_meta (GstBuffer * buffer)
 {
   return (GstRdMeta *) gst_buffer_get_meta (buffer,
       gst_rd_meta_api_get_type ());

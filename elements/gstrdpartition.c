@@ -1,6 +1,6 @@
 /* A range of a model's blocks and the KV caches of the sessions that run through it. */
 #include "elements/gstrdpartition.h"
-#include "elements/gstrdevents.h"
+#include "models/ids.h"
 #include <string.h>
 
 static void
@@ -57,6 +57,34 @@ gst_rd_partition_open (GstRdPartition * p, const GstRdSettings * settings,
   g_mutex_lock (&p->lock);
   memset (&p->counters, 0, sizeof p->counters);
   g_mutex_unlock (&p->lock);
+  return TRUE;
+}
+
+gboolean
+gst_rd_default_split (const gchar * path, gint * first, gint * last,
+    GError ** error)
+{
+  g_autoptr (StGguf) gguf = st_gguf_open (path, error);
+  guint64 a = 0, b = 0, n = 0;
+
+  if (!gguf)
+    return FALSE;
+  const gchar *arch = st_gguf_get_string (gguf, "general.architecture");
+  g_autofree gchar *key = g_strdup_printf ("%s.block_count", arch ? arch : "");
+  if (st_gguf_get_uint (gguf, ST_SPLIT_KEY_FIRST_BLOCK, &a)
+      && st_gguf_get_uint (gguf, ST_SPLIT_KEY_LAST_BLOCK, &b)
+      && a < b && b <= G_MAXINT) {
+    *first = (gint) a;
+    *last = (gint) b;
+    return TRUE;
+  }
+  if (!st_gguf_get_uint (gguf, key, &n) || n < 2 || n > G_MAXINT) {
+    g_set_error (error, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_SETTINGS,
+        "%s does not say how many blocks it has; set split-layer", path);
+    return FALSE;
+  }
+  *first = 0;
+  *last = (gint) (n / 2);
   return TRUE;
 }
 
@@ -139,6 +167,14 @@ gst_rd_partition_check (const GstRdPartition * p, const GstRdInput * input,
   return check_states (p, &input->info, error);
 }
 
+static void
+count_sessions (GstRdPartition * p)
+{
+  g_mutex_lock (&p->lock);
+  p->counters.sessions = g_hash_table_size (p->sessions);
+  g_mutex_unlock (&p->lock);
+}
+
 GstRdSession *
 gst_rd_partition_find (GstRdPartition * p, guint32 number)
 {
@@ -161,6 +197,7 @@ gst_rd_partition_session (GstRdPartition * p, guint32 number, GError ** error)
   session = g_new0 (GstRdSession, 1);
   session->number = number;
   g_hash_table_insert (p->sessions, GUINT_TO_POINTER (number), session);
+  count_sessions (p);
   return session;
 }
 
@@ -172,6 +209,7 @@ gst_rd_partition_end (GstRdPartition * p, guint32 number)
   if (session) {
     g_hash_table_remove (p->sessions, GUINT_TO_POINTER (number));
     session_free (p, session);
+    count_sessions (p);
   }
 }
 
@@ -186,6 +224,7 @@ gst_rd_partition_end_all (GstRdPartition * p)
     g_hash_table_iter_remove (&iter);
     session_free (p, session);
   }
+  count_sessions (p);
 }
 
 guint
@@ -237,6 +276,18 @@ gst_rd_partition_place (GstRdPartition * p, GstRdSession * session,
     return GST_RD_FULL;
   }
   return GST_RD_PLACED;
+}
+
+void
+gst_rd_partition_truncate (GstRdSession * session, guint32 epoch,
+    guint32 position)
+{
+  if ((gint32) (epoch - session->epoch) < 0)
+    return;
+  session->epoch = epoch;
+  session->full = FALSE;
+  if (session->cache && position < gst_rd_session_length (session))
+    st_kv_cache_truncate (session->cache, position);
 }
 
 static gboolean
@@ -300,7 +351,7 @@ gst_rd_partition_cancelled (GstRdPartition * p)
 static gdouble
 per_second (guint64 n, gint64 time)
 {
-  return time > 0 ? (gdouble) n * G_USEC_PER_SEC / (gdouble) time : 0;
+  return time > 0 ? (gdouble) n *G_USEC_PER_SEC / (gdouble) time : 0;
 }
 
 void
@@ -309,44 +360,12 @@ gst_rd_partition_stats (GstRdPartition * p, GstStructure * stats)
   g_mutex_lock (&p->lock);
   GstRdCounters c = p->counters;
   g_mutex_unlock (&p->lock);
-  gst_structure_set (stats, "tokens", G_TYPE_UINT64, c.tokens,
+  gst_structure_set (stats, "sessions", G_TYPE_UINT, c.sessions,
+      "tokens", G_TYPE_UINT64, c.tokens,
       "prefill-tokens", G_TYPE_UINT64, c.prefill_tokens,
       "prefill-tokens-per-second", G_TYPE_DOUBLE,
       per_second (c.prefill_tokens, c.prefill_time),
       "step-tokens", G_TYPE_UINT64, c.step_tokens,
       "step-tokens-per-second", G_TYPE_DOUBLE,
       per_second (c.step_tokens, c.step_time), NULL);
-}
-
-void
-gst_rd_post_error (GstElement * element, const GError * error)
-{
-  GQuark domain = GST_LIBRARY_ERROR;
-  gint code = GST_LIBRARY_ERROR_FAILED;
-
-  if (error->domain == GST_STREAM_ERROR || error->domain == GST_RESOURCE_ERROR
-      || error->domain == GST_LIBRARY_ERROR) {
-    domain = error->domain;
-    code = error->code;
-  } else if (error->domain == ST_GGUF_ERROR) {
-    domain = GST_RESOURCE_ERROR;
-    code = error->code == ST_GGUF_ERROR_IO ? GST_RESOURCE_ERROR_OPEN_READ :
-        GST_RESOURCE_ERROR_FAILED;
-  }
-  gst_element_message_full (element, GST_MESSAGE_ERROR, domain, code,
-      g_strdup (error->message), NULL, __FILE__, G_STRFUNC, __LINE__);
-}
-
-gboolean
-gst_rd_report_error (GstElement * element, GstPad * sinkpad, guint32 session,
-    const GError * error)
-{
-  if (gst_pad_push_event (sinkpad,
-          gst_rd_event_new_error (session, error->message))) {
-    GST_WARNING_OBJECT (element, "session %u ended: %s", session,
-        error->message);
-    return TRUE;
-  }
-  gst_rd_post_error (element, error);
-  return FALSE;
 }

@@ -22,6 +22,7 @@ typedef struct
 {
   guint64 tokens, prefill_tokens, step_tokens;
   gint64 prefill_time, step_time;       /* us */
+  guint sessions;                /* open now */
 } GstRdCounters;
 
 typedef struct
@@ -41,9 +42,11 @@ void gst_rd_partition_init (GstRdPartition * p, GDestroyNotify free_data);
 /** Closes and frees everything. */
 void gst_rd_partition_clear (GstRdPartition * p);
 
-/** gst_rd_partition_open: the blocks @first .. @last - 1 (-1 = to the end; both negative: as settings->layers says). */
+/** gst_rd_partition_open: the blocks @first .. @last - 1 (@last -1 = to the end). */
 gboolean gst_rd_partition_open (GstRdPartition * p, const GstRdSettings * settings, gint first, gint last, gboolean embed,
     gboolean output, GError ** error);
+/** gst_rd_default_split: the blocks of a partition file, or the first half of a whole model's. */
+gboolean gst_rd_default_split (const gchar * path, gint * first, gint * last, GError ** error);
 /** Frees model and sessions. */
 void gst_rd_partition_close (GstRdPartition * p);
 
@@ -69,6 +72,9 @@ typedef enum
  * place here. */
 GstRdPlacement gst_rd_partition_place (GstRdPartition * p, GstRdSession * session, GstRdRows * rows, GError ** error);
 
+/** rd-cancel: @epoch begins at @position, unless it is older than the session's. Nothing is longer then. */
+void gst_rd_partition_truncate (GstRdSession * session, guint32 epoch, guint32 position);
+
 /** gst_rd_partition_run: embeds (if the rows are ids) and runs placed rows; rows->x becomes the output. ST_MODEL_ERROR_CANCELLED after
  * gst_rd_partition_cancel(). */
 gboolean gst_rd_partition_run (GstRdPartition * p, GstRdSession * session, GstRdRows * rows, GError ** error);
@@ -79,11 +85,5 @@ gboolean gst_rd_partition_cancelled (GstRdPartition * p);
 
 /** Adds the counters to the structure @stats. Any thread. */
 void gst_rd_partition_stats (GstRdPartition * p, GstStructure * stats);
-
-/** gst_rd_partition_report: tells the head that @session (or GST_RD_ALL_SESSIONS) ended and why, upstream from @sinkpad; if nobody takes
- * it, posts it as an element error. FALSE then: the flow is an error. */
-gboolean gst_rd_report_error (GstElement * element, GstPad * sinkpad, guint32 session, const GError * error);
-/** Posts @error as an element error of its own domain; @debug may be NULL. */
-void gst_rd_post_error (GstElement * element, const GError * error);
 
 G_END_DECLS

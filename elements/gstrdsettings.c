@@ -128,37 +128,37 @@ gboolean
 gst_rd_settings_set (GstRdSettings * settings, guint id, const GValue * value)
 {
   switch (id) {
-  case PROP_MODEL:
-    g_free (settings->model);
-    settings->model = g_value_dup_string (value);
-    break;
-  case PROP_LAYERS:
-    g_free (settings->layers);
-    settings->layers = g_value_dup_string (value);
-    break;
-  case PROP_CONTEXT_SIZE:
-    settings->context_size = g_value_get_uint (value);
-    break;
-  case PROP_THREADS:
-    settings->threads = g_value_get_uint (value);
-    break;
-  case PROP_MAX_SESSIONS:
-    settings->max_sessions = g_value_get_uint (value);
-    break;
-  case PROP_CACHE_TYPE:
-    settings->cache_type = g_value_get_enum (value);
-    break;
-  case PROP_DETERMINISTIC:
-    settings->deterministic = g_value_get_boolean (value);
-    break;
-  case PROP_VERIFY:
-    settings->verify = g_value_get_enum (value);
-    break;
-  case PROP_MODEL_CHECK:
-    settings->model_check = g_value_get_enum (value);
-    break;
-  default:
-    return FALSE;
+    case PROP_MODEL:
+      g_free (settings->model);
+      settings->model = g_value_dup_string (value);
+      break;
+    case PROP_LAYERS:
+      g_free (settings->layers);
+      settings->layers = g_value_dup_string (value);
+      break;
+    case PROP_CONTEXT_SIZE:
+      settings->context_size = g_value_get_uint (value);
+      break;
+    case PROP_THREADS:
+      settings->threads = g_value_get_uint (value);
+      break;
+    case PROP_MAX_SESSIONS:
+      settings->max_sessions = g_value_get_uint (value);
+      break;
+    case PROP_CACHE_TYPE:
+      settings->cache_type = g_value_get_enum (value);
+      break;
+    case PROP_DETERMINISTIC:
+      settings->deterministic = g_value_get_boolean (value);
+      break;
+    case PROP_VERIFY:
+      settings->verify = g_value_get_enum (value);
+      break;
+    case PROP_MODEL_CHECK:
+      settings->model_check = g_value_get_enum (value);
+      break;
+    default:
+      return FALSE;
   }
   return TRUE;
 }
@@ -167,37 +167,47 @@ gboolean
 gst_rd_settings_get (const GstRdSettings * settings, guint id, GValue * value)
 {
   switch (id) {
-  case PROP_MODEL:
-    g_value_set_string (value, settings->model);
-    break;
-  case PROP_LAYERS:
-    g_value_set_string (value, settings->layers);
-    break;
-  case PROP_CONTEXT_SIZE:
-    g_value_set_uint (value, settings->context_size);
-    break;
-  case PROP_THREADS:
-    g_value_set_uint (value, settings->threads);
-    break;
-  case PROP_MAX_SESSIONS:
-    g_value_set_uint (value, settings->max_sessions);
-    break;
-  case PROP_CACHE_TYPE:
-    g_value_set_enum (value, settings->cache_type);
-    break;
-  case PROP_DETERMINISTIC:
-    g_value_set_boolean (value, settings->deterministic);
-    break;
-  case PROP_VERIFY:
-    g_value_set_enum (value, settings->verify);
-    break;
-  case PROP_MODEL_CHECK:
-    g_value_set_enum (value, settings->model_check);
-    break;
-  default:
-    return FALSE;
+    case PROP_MODEL:
+      g_value_set_string (value, settings->model);
+      break;
+    case PROP_LAYERS:
+      g_value_set_string (value, settings->layers);
+      break;
+    case PROP_CONTEXT_SIZE:
+      g_value_set_uint (value, settings->context_size);
+      break;
+    case PROP_THREADS:
+      g_value_set_uint (value, settings->threads);
+      break;
+    case PROP_MAX_SESSIONS:
+      g_value_set_uint (value, settings->max_sessions);
+      break;
+    case PROP_CACHE_TYPE:
+      g_value_set_enum (value, settings->cache_type);
+      break;
+    case PROP_DETERMINISTIC:
+      g_value_set_boolean (value, settings->deterministic);
+      break;
+    case PROP_VERIFY:
+      g_value_set_enum (value, settings->verify);
+      break;
+    case PROP_MODEL_CHECK:
+      g_value_set_enum (value, settings->model_check);
+      break;
+    default:
+      return FALSE;
   }
   return TRUE;
+}
+
+gboolean
+gst_rd_settings_have_model (const GstRdSettings * settings, GError ** error)
+{
+  if (settings->model && settings->model[0])
+    return TRUE;
+  g_set_error (error, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_SETTINGS,
+      "no model is set; set model to the path of a GGUF file");
+  return FALSE;
 }
 
 gboolean

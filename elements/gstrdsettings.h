@@ -40,6 +40,9 @@ void gst_rd_settings_install (GObjectClass * klass);
 gboolean gst_rd_settings_set (GstRdSettings * settings, guint id, const GValue * value);
 gboolean gst_rd_settings_get (const GstRdSettings * settings, guint id, GValue * value);
 
+/** FALSE and an error if no model is set. */
+gboolean gst_rd_settings_have_model (const GstRdSettings * settings, GError ** error);
+
 /** gst_rd_property_settable: whether @pspec may be set in the element's present state, by its GST_PARAM_MUTABLE flag (none or READY =
  * in NULL and READY). If not, posts a warning that says so. */
 gboolean gst_rd_property_settable (GstElement * element, GParamSpec * pspec);

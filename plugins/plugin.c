@@ -1,11 +1,11 @@
 /* The plugin entry: registers every element, and nothing else. */
 #include <gst/gst.h>
+#include "elements/gsttransformerhead.h"
 
 static gboolean
 plugin_init (GstPlugin * plugin)
 {
-  (void) plugin;
-  return TRUE;
+  return GST_ELEMENT_REGISTER (transformerhead, plugin);
 }
 
 GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, splittransformer,
