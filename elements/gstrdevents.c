@@ -195,6 +195,20 @@ gst_rd_event_parse_tokens (GstEvent * event, guint32 * session,
   return TRUE;
 }
 
+const gchar *
+gst_rd_finish_name (RdFinish finish)
+{
+  static const gchar *const names[] = {
+    [RD_FINISH_NONE] = "none",
+    [RD_FINISH_EOS] = "eos",
+    [RD_FINISH_STOP] = "stop",
+    [RD_FINISH_LENGTH] = "length",
+    [RD_FINISH_CONTEXT] = "context",
+  };
+
+  return (guint) finish < G_N_ELEMENTS (names) ? names[finish] : "unknown";
+}
+
 GstEvent *
 gst_rd_event_new_error (guint32 session, const gchar * message)
 {

@@ -27,6 +27,9 @@ GstEvent *gst_rd_event_new_tokens (guint32 session, guint32 epoch, guint32 posit
 gboolean gst_rd_event_parse_tokens (GstEvent * event, guint32 * session, guint32 * epoch, guint32 * position, const gint32 ** ids,
     guint * n_ids, RdFinish * finish);
 
+/** "none", "eos", "stop", "length" or "context", as messages have it. */
+const gchar *gst_rd_finish_name (RdFinish finish);
+
 /** Session number of an rd-error that concerns every session of the stream (its caps are refused, the element failed). */
 #define GST_RD_ALL_SESSIONS G_MAXUINT32
 

@@ -99,6 +99,7 @@ take_meta (GstRdMeta * meta, GstRdRows * rows, GError ** error)
   rows->epoch = meta->epoch;
   rows->position = meta->position;
   rows->flags = meta->flags;
+  rows->given_id = meta->given_id;
   if (meta->count != rows->n) {
     g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
         "a buffer holds %" G_GSIZE_FORMAT " rows, its meta says %u", rows->n,
@@ -136,6 +137,7 @@ gst_rd_input_take (GstRdInput * input, GstBuffer * buffer, guint hidden_size,
 
   memset (rows, 0, sizeof *rows);
   rows->pts = GST_BUFFER_PTS (buffer);
+  rows->given_id = -1;
   rows->discont = GST_BUFFER_IS_DISCONT (buffer);
   if (!meta && (input->ids
           || input->info.layout == GST_RD_LAYOUT_HIDDEN_STATES))

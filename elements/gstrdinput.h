@@ -24,6 +24,7 @@ typedef struct
   gboolean discont;
   guint32 session, epoch, position;
   GstRdMetaFlags flags;
+  gint32 given_id;               /* with GIVEN: the token after the last row, -1 = not known */
   gsize n;
   gint32 *ids;                   /* n, or NULL; owned */
   gfloat *x;                     /* n x hidden size, or NULL for token ids; owned */

@@ -185,6 +185,7 @@ push_rows (GstTransformerHead * self, GstBuffer * input,
     const GstRdSession * session, const GstRdRows * rows, gsize from, gsize n)
 {
   guint hidden = st_model_config (self->partition.model)->hidden_size;
+  gboolean last = from + n == rows->n;
   GstRdMetaFlags flags = rows->flags;
   GstBuffer *buffer = gst_rd_state_info_write (&self->output,
       rows->x + from * hidden, n, hidden);
@@ -194,13 +195,15 @@ push_rows (GstTransformerHead * self, GstBuffer * input,
         ("No memory for %" G_GSIZE_FORMAT " rows.", n), (NULL));
     return GST_FLOW_ERROR;
   }
-  if (from + n < rows->n)
+  if (!last)
     flags &= ~(GST_RD_META_SAMPLE | GST_RD_META_GIVEN);
   gst_buffer_copy_into (buffer, input, GST_BUFFER_COPY_FLAGS
       | GST_BUFFER_COPY_TIMESTAMPS, 0, -1);
-  gst_buffer_add_rd_meta (buffer, session->number, rows->epoch,
-      rows->position + (guint32) from, (guint32) n, flags,
+  GstRdMeta *meta = gst_buffer_add_rd_meta (buffer, session->number,
+      rows->epoch, rows->position + (guint32) from, (guint32) n, flags,
       rows->ids ? rows->ids + from : NULL);
+  if (meta && last)
+    meta->given_id = rows->given_id;
   return gst_pad_push (self->srcpad, buffer);
 }
 

@@ -1,11 +1,13 @@
 /* The plugin entry: registers every element, and nothing else. */
 #include <gst/gst.h>
+#include "elements/gsttokensrc.h"
 #include "elements/gsttransformerhead.h"
 
 static gboolean
 plugin_init (GstPlugin * plugin)
 {
-  return GST_ELEMENT_REGISTER (transformerhead, plugin);
+  return GST_ELEMENT_REGISTER (tokensrc, plugin)
+      && GST_ELEMENT_REGISTER (transformerhead, plugin);
 }
 
 GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, splittransformer,

@@ -1,0 +1,624 @@
+/**
+ * SECTION:element-tokensrc
+ * @title: tokensrc
+ * @short_description: text to token ids, and the source's side of a conversation
+ *
+ * Sends the token ids of `prompt` (or of the file `location`) in chunks, then
+ * each token that the tail samples and sends back, until the answer is
+ * finished. With a `text` pad the turns of a conversation come from there,
+ * separated by `turn-delimiter`; the stream ends when that input does and the
+ * last answer is complete. The request pad `answer` gives the answers' text.
+ * Only the tokenizer and the metadata of `model` are read.
+ *
+ * The sampling properties are announced to the tail if they are set; a seed
+ * always is.
+ *
+ * With `window-tokens` the text is sent in windows that each begin at
+ * position 0, to be scored by `transformertail task=score`.
+ *
+ * ## Example launch lines
+ * |[
+ * gst-launch-1.0 -q tokensrc model=m.gguf prompt="Once upon a time" max-tokens=50 ! transformerhead model=m.gguf split-layer=10 ! transformertail model=m.gguf ! fdsink
+ * ]|
+ * Continues a text.
+ * |[
+ * gst-launch-1.0 -q fdsrc ! t.text  tokensrc name=t model=m.gguf ! transformerhead model=m.gguf split-layer=10 ! transformertail model=m.gguf turn-delimiter='\n' ! fdsink
+ * ]|
+ * A conversation: every line typed is a turn.
+ *
+ * Since: 0.1
+ */
+#include "elements/gsttokensrc-private.h"
+#include "elements/gstrdcaps.h"
+#include "elements/gstrdevents.h"
+#include "elements/gstrdprocess.h"
+#include "elements/gstrdsettings.h"
+#include <string.h>
+
+GST_DEBUG_CATEGORY (tokensrc_debug);
+#define GST_CAT_DEFAULT tokensrc_debug
+
+#define DEFAULT_CHUNK_TOKENS 64
+#define DEFAULT_TURN_DELIMITER "\\n"
+#define DEFAULT_ADD_BOS GST_RD_ADD_BOS_AUTO
+#define DEFAULT_IS_LIVE TRUE
+/* Turns that wait while an answer is written. */
+#define MAX_WAITING_BYTES (1u << 20)
+
+enum
+{
+  PROP_0,
+  PROP_MODEL,
+  PROP_PROMPT,
+  PROP_LOCATION,
+  PROP_CHAT_TEMPLATE,
+  PROP_SYSTEM,
+  PROP_TURN_DELIMITER,
+  PROP_CHUNK_TOKENS,
+  PROP_WINDOW_TOKENS,
+  PROP_WINDOW_STRIDE,
+  PROP_ADD_BOS,
+  PROP_SEND_IDS,
+  PROP_IS_LIVE,
+  PROP_SAMPLING,                /* the first of GST_RD_SAMPLING_COUNT */
+};
+
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
+    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_RD_TOKEN_IDS_CAPS));
+static GstStaticPadTemplate text_template = GST_STATIC_PAD_TEMPLATE ("text",
+    GST_PAD_SINK, GST_PAD_REQUEST, GST_STATIC_CAPS (GST_RD_TEXT_CAPS));
+static GstStaticPadTemplate answer_template =
+GST_STATIC_PAD_TEMPLATE ("answer", GST_PAD_SRC, GST_PAD_REQUEST,
+    GST_STATIC_CAPS (GST_RD_TEXT_CAPS));
+
+#define gst_token_src_parent_class parent_class
+/* *INDENT-OFF* */
+G_DEFINE_TYPE (GstTokenSrc, gst_token_src, GST_TYPE_PUSH_SRC)
+GST_ELEMENT_REGISTER_DEFINE (tokensrc, "tokensrc", GST_RANK_NONE,
+    GST_TYPE_TOKEN_SRC)
+/* *INDENT-ON* */
+
+void
+gst_token_src_settings_clear (GstTokenSrcSettings * s)
+{
+  g_clear_pointer (&s->model, g_free);
+  g_clear_pointer (&s->prompt, g_free);
+  g_clear_pointer (&s->location, g_free);
+  g_clear_pointer (&s->chat_template, g_free);
+  g_clear_pointer (&s->system, g_free);
+  g_clear_pointer (&s->turn_delimiter, g_free);
+}
+
+void
+gst_token_src_settings_copy (GstTokenSrcSettings * dst,
+    const GstTokenSrcSettings * src)
+{
+  *dst = *src;
+  dst->model = g_strdup (src->model);
+  dst->prompt = g_strdup (src->prompt);
+  dst->location = g_strdup (src->location);
+  dst->chat_template = g_strdup (src->chat_template);
+  dst->system = g_strdup (src->system);
+  dst->turn_delimiter = g_strdup (src->turn_delimiter);
+}
+
+/* ---- the pads text and answer ---- */
+
+static GstFlowReturn
+text_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
+{
+  GstTokenSrc *self = GST_TOKEN_SRC (parent);
+  GstFlowReturn flow = GST_FLOW_OK;
+  GstMapInfo map;
+
+  (void) pad;
+  if (!gst_buffer_map (buffer, &map, GST_MAP_READ)) {
+    gst_buffer_unref (buffer);
+    return GST_FLOW_ERROR;
+  }
+  g_mutex_lock (&self->lock);
+  while (!self->text_flushing && self->turns.bytes > MAX_WAITING_BYTES)
+    g_cond_wait (&self->changed, &self->lock);
+  if (self->text_flushing)
+    flow = GST_FLOW_FLUSHING;
+  else if (self->text_eos)
+    flow = GST_FLOW_EOS;
+  else if (!gst_rd_turns_push (&self->turns, (gchar *) map.data, map.size))
+    flow = GST_FLOW_ERROR;
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+  gst_buffer_unmap (buffer, &map);
+  gst_buffer_unref (buffer);
+  if (flow == GST_FLOW_ERROR)
+    GST_ELEMENT_ERROR (self, STREAM, FORMAT,
+        ("A turn of more than %u bytes came without turn-delimiter.",
+            GST_RD_MAX_TURN_BYTES), (NULL));
+  return flow;
+}
+
+static void
+set_text_flushing (GstTokenSrc * self, gboolean flushing)
+{
+  g_mutex_lock (&self->lock);
+  self->text_flushing = flushing;
+  if (flushing)
+    gst_rd_turns_flush (&self->turns);
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+}
+
+/* The text is an input of its own: nothing of its stream goes on to the ids. */
+static gboolean
+text_event (GstPad * pad, GstObject * parent, GstEvent * event)
+{
+  GstTokenSrc *self = GST_TOKEN_SRC (parent);
+
+  (void) pad;
+  switch (GST_EVENT_TYPE (event)) {
+  case GST_EVENT_EOS:
+    g_mutex_lock (&self->lock);
+    gst_rd_turns_end (&self->turns);
+    self->text_eos = TRUE;
+    g_cond_broadcast (&self->changed);
+    g_mutex_unlock (&self->lock);
+    break;
+  case GST_EVENT_FLUSH_START:
+    set_text_flushing (self, TRUE);
+    break;
+  case GST_EVENT_FLUSH_STOP:
+    set_text_flushing (self, FALSE);
+    g_mutex_lock (&self->lock);
+    self->text_eos = FALSE;
+    g_mutex_unlock (&self->lock);
+    break;
+  default:
+    break;
+  }
+  gst_event_unref (event);
+  return TRUE;
+}
+
+static GstIterator *
+no_links (GstPad * pad, GstObject * parent)
+{
+  (void) pad;
+  (void) parent;
+  return NULL;
+}
+
+/* Every way in which the source ends its stream ends the answer too. */
+static GstPadProbeReturn
+follow_eos (GstPad * pad, GstPadProbeInfo * info, gpointer data)
+{
+  GstTokenSrc *self = data;
+
+  (void) pad;
+  if (GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info)) == GST_EVENT_EOS
+      && self->answer)
+    gst_rd_output_eos (self->answer);
+  return GST_PAD_PROBE_OK;
+}
+
+static GstPad *
+request_new_pad (GstElement * element, GstPadTemplate * template,
+    const gchar * name, const GstCaps * caps)
+{
+  GstTokenSrc *self = GST_TOKEN_SRC (element);
+  gboolean text =
+      strcmp (GST_PAD_TEMPLATE_NAME_TEMPLATE (template), "text") == 0;
+  GstPad *pad;
+
+  (void) name;
+  (void) caps;
+  if (text ? self->text_pad != NULL : self->answer != NULL) {
+    GST_WARNING_OBJECT (self, "there is one pad %s already",
+        text ? "text" : "answer");
+    return NULL;
+  }
+  pad = gst_pad_new_from_template (template, text ? "text" : "answer");
+  gst_pad_set_iterate_internal_links_function (pad, no_links);
+  if (text) {
+    gst_pad_set_chain_function (pad, text_chain);
+    gst_pad_set_event_function (pad, text_event);
+    self->text_pad = pad;
+  } else {
+    self->answer = gst_rd_output_new (pad,
+        gst_caps_from_string (GST_RD_TEXT_CAPS));
+  }
+  gst_element_add_pad (element, pad);
+  return pad;
+}
+
+static void
+release_pad (GstElement * element, GstPad * pad)
+{
+  GstTokenSrc *self = GST_TOKEN_SRC (element);
+  GstRdOutput *output = NULL;
+
+  if (pad == self->text_pad) {
+    set_text_flushing (self, TRUE);
+    g_mutex_lock (&self->lock);
+    self->text_eos = TRUE;
+    g_cond_broadcast (&self->changed);
+    g_mutex_unlock (&self->lock);
+    self->text_pad = NULL;
+  } else if (self->answer && pad == self->answer->pad) {
+    output = self->answer;
+    self->answer = NULL;
+  }
+  gst_pad_set_active (pad, FALSE);
+  gst_element_remove_pad (element, pad);
+  g_clear_pointer (&output, gst_rd_output_free);
+}
+
+/* ---- GstBaseSrc ---- */
+
+static gboolean
+gst_token_src_negotiate (GstBaseSrc * base)
+{
+  GstTokenSrc *self = GST_TOKEN_SRC (base);
+  g_autoptr (GstCaps) caps =
+      gst_rd_token_ids_caps (st_tokenizer_vocab_size (self->prompt.tokenizer),
+      st_tokenizer_id (self->prompt.tokenizer));
+
+  return gst_base_src_set_caps (base, caps);
+}
+
+static gboolean
+gst_token_src_start (GstBaseSrc * base)
+{
+  return gst_token_src_stream_start (GST_TOKEN_SRC (base));
+}
+
+static gboolean
+gst_token_src_stop (GstBaseSrc * base)
+{
+  gst_token_src_stream_stop (GST_TOKEN_SRC (base));
+  return TRUE;
+}
+
+static gboolean
+set_flushing (GstTokenSrc * self, gboolean flushing)
+{
+  g_mutex_lock (&self->lock);
+  self->flushing = flushing;
+  if (flushing) {
+    self->rewind = TRUE;
+    g_queue_clear_full (&self->received, (GDestroyNotify) gst_event_unref);
+  }
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+  return TRUE;
+}
+
+static gboolean
+gst_token_src_unlock (GstBaseSrc * base)
+{
+  return set_flushing (GST_TOKEN_SRC (base), TRUE);
+}
+
+static gboolean
+gst_token_src_unlock_stop (GstBaseSrc * base)
+{
+  return set_flushing (GST_TOKEN_SRC (base), FALSE);
+}
+
+static GstFlowReturn
+gst_token_src_create (GstPushSrc * push, GstBuffer ** buffer)
+{
+  return gst_token_src_stream_create (GST_TOKEN_SRC (push), buffer);
+}
+
+/* Only queues what comes: this is the tail's thread, or our own inside a push. */
+static gboolean
+gst_token_src_event (GstBaseSrc * base, GstEvent * event)
+{
+  GstTokenSrc *self = GST_TOKEN_SRC (base);
+  guint32 session, epoch, position;
+  const gchar *message;
+  const gint32 *ids;
+  RdFinish finish;
+  guint n;
+
+  if (gst_rd_event_parse_tokens (event, &session, &epoch, &position, &ids, &n,
+          &finish) && session == self->session) {
+    g_mutex_lock (&self->lock);
+    if (!self->flushing)
+      g_queue_push_tail (&self->received, gst_event_ref (event));
+    g_cond_broadcast (&self->changed);
+    g_mutex_unlock (&self->lock);
+    return TRUE;
+  }
+  if (gst_rd_event_parse_error (event, &session, &message)
+      && (session == self->session || session == GST_RD_ALL_SESSIONS)) {
+    g_mutex_lock (&self->lock);
+    if (!self->peer_error)
+      self->peer_error = g_strdup (message);
+    g_cond_broadcast (&self->changed);
+    g_mutex_unlock (&self->lock);
+    return TRUE;
+  }
+  return GST_BASE_SRC_CLASS (parent_class)->event (base, event);
+}
+
+/* ---- states ---- */
+
+static gboolean
+open_model (GstTokenSrc * self)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *path = NULL;
+
+  GST_OBJECT_LOCK (self);
+  path = g_strdup (self->settings.model);
+  self->dirty = FALSE;
+  GST_OBJECT_UNLOCK (self);
+  gst_rd_prompt_close (&self->prompt);
+  if (gst_rd_prompt_open (&self->prompt, path, &error))
+    return TRUE;
+  gst_rd_prompt_close (&self->prompt);
+  gst_rd_post_error (GST_ELEMENT (self), error);
+  return FALSE;
+}
+
+static GstStateChangeReturn
+gst_token_src_change_state (GstElement * element, GstStateChange transition)
+{
+  GstTokenSrc *self = GST_TOKEN_SRC (element);
+  GstStateChangeReturn result;
+  gboolean dirty;
+
+  GST_OBJECT_LOCK (self);
+  dirty = self->dirty;
+  GST_OBJECT_UNLOCK (self);
+  if (transition == GST_STATE_CHANGE_NULL_TO_READY
+      || (transition == GST_STATE_CHANGE_READY_TO_PAUSED && dirty)) {
+    if (!open_model (self))
+      return GST_STATE_CHANGE_FAILURE;
+  }
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED)
+    set_text_flushing (self, FALSE);
+  else if (transition == GST_STATE_CHANGE_PAUSED_TO_READY)
+    set_text_flushing (self, TRUE);
+  result =
+      GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
+  if (transition == GST_STATE_CHANGE_READY_TO_NULL)
+    gst_rd_prompt_close (&self->prompt);
+  return result;
+}
+
+/* ---- object ---- */
+
+static gchar **
+string_setting (GstTokenSrcSettings * s, guint id)
+{
+  switch (id) {
+  case PROP_MODEL:
+    return &s->model;
+  case PROP_PROMPT:
+    return &s->prompt;
+  case PROP_LOCATION:
+    return &s->location;
+  case PROP_CHAT_TEMPLATE:
+    return &s->chat_template;
+  case PROP_SYSTEM:
+    return &s->system;
+  case PROP_TURN_DELIMITER:
+    return &s->turn_delimiter;
+  default:
+    return NULL;
+  }
+}
+
+static void
+set_setting (GstTokenSrc * self, guint id, const GValue * value,
+    GParamSpec * pspec)
+{
+  gchar **string = string_setting (&self->settings, id);
+
+  if (string) {
+    g_free (*string);
+    *string = g_value_dup_string (value);
+    self->dirty |= id == PROP_MODEL;
+    return;
+  }
+  switch (id) {
+  case PROP_CHUNK_TOKENS:
+    self->settings.chunk_tokens = g_value_get_uint (value);
+    break;
+  case PROP_WINDOW_TOKENS:
+    self->settings.window_tokens = g_value_get_uint (value);
+    break;
+  case PROP_WINDOW_STRIDE:
+    self->settings.window_stride = g_value_get_uint (value);
+    break;
+  case PROP_ADD_BOS:
+    self->settings.add_bos = g_value_get_enum (value);
+    break;
+  case PROP_SEND_IDS:
+    self->settings.send_ids = g_value_get_boolean (value);
+    break;
+  default:
+    if (!gst_rd_sampling_set (&self->sampling, PROP_SAMPLING, id, value))
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (self, id, pspec);
+    break;
+  }
+}
+
+static void
+gst_token_src_set_property (GObject * object, guint id, const GValue * value,
+    GParamSpec * pspec)
+{
+  GstTokenSrc *self = GST_TOKEN_SRC (object);
+
+  if (!gst_rd_property_settable (GST_ELEMENT (self), pspec))
+    return;
+  if (id == PROP_IS_LIVE) {
+    gst_base_src_set_live (GST_BASE_SRC (self), g_value_get_boolean (value));
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  set_setting (self, id, value, pspec);
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_token_src_get_property (GObject * object, guint id, GValue * value,
+    GParamSpec * pspec)
+{
+  GstTokenSrc *self = GST_TOKEN_SRC (object);
+  gchar **string;
+
+  if (id == PROP_IS_LIVE) {
+    g_value_set_boolean (value, gst_base_src_is_live (GST_BASE_SRC (self)));
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  string = string_setting (&self->settings, id);
+  if (string)
+    g_value_set_string (value, *string);
+  else if (id == PROP_CHUNK_TOKENS)
+    g_value_set_uint (value, self->settings.chunk_tokens);
+  else if (id == PROP_WINDOW_TOKENS)
+    g_value_set_uint (value, self->settings.window_tokens);
+  else if (id == PROP_WINDOW_STRIDE)
+    g_value_set_uint (value, self->settings.window_stride);
+  else if (id == PROP_ADD_BOS)
+    g_value_set_enum (value, self->settings.add_bos);
+  else if (id == PROP_SEND_IDS)
+    g_value_set_boolean (value, self->settings.send_ids);
+  else if (!gst_rd_sampling_get (&self->sampling, PROP_SAMPLING, id, value))
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_token_src_finalize (GObject * object)
+{
+  GstTokenSrc *self = GST_TOKEN_SRC (object);
+
+  gst_token_src_stream_stop (self);
+  gst_rd_prompt_close (&self->prompt);
+  gst_rd_turns_clear (&self->turns);
+  gst_rd_sampling_clear (&self->sampling);
+  gst_token_src_settings_clear (&self->settings);
+  g_clear_pointer (&self->answer, gst_rd_output_free);
+  g_mutex_clear (&self->lock);
+  g_cond_clear (&self->changed);
+  G_OBJECT_CLASS (parent_class)->finalize (object);
+}
+
+static void
+install_string (GObjectClass * klass, guint id, const gchar * name,
+    const gchar * nick, const gchar * blurb, const gchar * value)
+{
+  g_object_class_install_property (klass, id,
+      g_param_spec_string (name, nick, blurb, value, G_PARAM_READWRITE
+          | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+}
+
+static void
+install_properties (GObjectClass * klass)
+{
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
+      | GST_PARAM_MUTABLE_READY;
+
+  install_string (klass, PROP_MODEL, "model", "Model",
+      "Path of the GGUF file; only its tokenizer and metadata are read", NULL);
+  install_string (klass, PROP_PROMPT, "prompt", "Prompt",
+      "Text to begin with; without a chat format, names of special tokens in "
+      "it are those tokens", NULL);
+  install_string (klass, PROP_LOCATION, "location", "Location",
+      "File to read the prompt from, or the text to be scored", NULL);
+  install_string (klass, PROP_CHAT_TEMPLATE, "chat-template", "Chat template",
+      "Chat format by name, auto (the model's), or none; unset = auto with a "
+      "text pad, none without", NULL);
+  install_string (klass, PROP_SYSTEM, "system", "System text",
+      "System text of the chat format (unset = the format's own, empty = "
+      "none)", NULL);
+  install_string (klass, PROP_TURN_DELIMITER, "turn-delimiter",
+      "Turn delimiter",
+      "What ends a turn on the text pad and is put behind an answer on the "
+      "answer pad; \\n, \\t and \\\\ are understood (empty = one buffer, one "
+      "turn)", DEFAULT_TURN_DELIMITER);
+  g_object_class_install_property (klass, PROP_CHUNK_TOKENS,
+      g_param_spec_uint ("chunk-tokens", "Chunk tokens",
+          "Prompt tokens in a buffer at most, so that all elements work at the "
+          "same time", 1, RD_MAX_FRAME_TOKENS, DEFAULT_CHUNK_TOKENS, flags));
+  g_object_class_install_property (klass, PROP_WINDOW_TOKENS,
+      g_param_spec_uint ("window-tokens", "Window tokens",
+          "Send the text in windows of so many tokens, each from position 0, "
+          "to be scored (0 = as a prompt)", 0, G_MAXINT, 0, flags));
+  g_object_class_install_property (klass, PROP_WINDOW_STRIDE,
+      g_param_spec_uint ("window-stride", "Window stride",
+          "Tokens from the beginning of a window to that of the next (0 = "
+          "window-tokens)", 0, G_MAXINT, 0, flags));
+  g_object_class_install_property (klass, PROP_ADD_BOS,
+      g_param_spec_enum ("add-bos", "Add BOS",
+          "Whether text begins with the model's BOS token (of a window it "
+          "replaces the first token)", gst_rd_add_bos_get_type (),
+          DEFAULT_ADD_BOS, flags));
+  g_object_class_install_property (klass, PROP_SEND_IDS,
+      g_param_spec_boolean ("send-ids", "Send ids",
+          "Let the prompt's token ids travel to the tail (needed for "
+          "scoring; penalties then count the prompt)", FALSE, flags));
+  g_object_class_install_property (klass, PROP_IS_LIVE,
+      g_param_spec_boolean ("is-live", "Is live",
+          "Run in PLAYING only, by the clock; false for scoring a file",
+          DEFAULT_IS_LIVE, flags));
+  gst_rd_sampling_install (klass, PROP_SAMPLING, TRUE);
+  gst_type_mark_as_plugin_api (gst_rd_add_bos_get_type (), 0);
+}
+
+static void
+gst_token_src_class_init (GstTokenSrcClass * klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+  GstBaseSrcClass *base_class = GST_BASE_SRC_CLASS (klass);
+
+  GST_DEBUG_CATEGORY_INIT (tokensrc_debug, "tokensrc", 0,
+      "Text to token ids");
+  object_class->set_property = gst_token_src_set_property;
+  object_class->get_property = gst_token_src_get_property;
+  object_class->finalize = gst_token_src_finalize;
+  element_class->change_state = gst_token_src_change_state;
+  element_class->request_new_pad = request_new_pad;
+  element_class->release_pad = release_pad;
+  base_class->negotiate = gst_token_src_negotiate;
+  base_class->start = gst_token_src_start;
+  base_class->stop = gst_token_src_stop;
+  base_class->unlock = gst_token_src_unlock;
+  base_class->unlock_stop = gst_token_src_unlock_stop;
+  base_class->event = gst_token_src_event;
+  GST_PUSH_SRC_CLASS (klass)->create = gst_token_src_create;
+
+  install_properties (object_class);
+  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_add_static_pad_template (element_class, &text_template);
+  gst_element_class_add_static_pad_template (element_class, &answer_template);
+  gst_element_class_set_static_metadata (element_class, "Token source",
+      "Source/Text", "Turns text into token ids, and sends what the tail "
+      "samples back into the model", "gst-split-transformer");
+}
+
+static void
+gst_token_src_init (GstTokenSrc * self)
+{
+  GstBaseSrc *base = GST_BASE_SRC (self);
+
+  g_mutex_init (&self->lock);
+  g_cond_init (&self->changed);
+  g_queue_init (&self->received);
+  gst_rd_turns_init (&self->turns);
+  gst_rd_sampling_init (&self->sampling);
+  gst_rd_conversation_init (&self->conversation, DEFAULT_CHUNK_TOKENS);
+  self->settings.turn_delimiter = g_strdup (DEFAULT_TURN_DELIMITER);
+  self->settings.chunk_tokens = DEFAULT_CHUNK_TOKENS;
+  self->settings.add_bos = DEFAULT_ADD_BOS;
+  gst_base_src_set_live (base, DEFAULT_IS_LIVE);
+  gst_base_src_set_format (base, GST_FORMAT_TIME);
+  gst_base_src_set_do_timestamp (base, TRUE);
+  gst_pad_add_probe (GST_BASE_SRC_PAD (self),
+      GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, follow_eos, self, NULL);
+}
