@@ -176,8 +176,7 @@ gst_rd_output_push (GstRdOutput * o, GstMiniObject * item)
   if (o->flow == GST_FLOW_NOT_LINKED && gst_pad_is_linked (o->pad))
     o->flow = GST_FLOW_OK;
   while (!o->flushing && o->flow == GST_FLOW_OK
-      && (g_queue_get_length (&o->items) >= MAX_ITEMS
-          || o->bytes >= MAX_BYTES))
+      && (g_queue_get_length (&o->items) >= MAX_ITEMS || o->bytes >= MAX_BYTES))
     g_cond_wait (&o->changed, &o->lock);
   flow = o->flushing ? GST_FLOW_FLUSHING : o->flow;
   if (flow == GST_FLOW_OK)

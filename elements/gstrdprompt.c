@@ -40,8 +40,7 @@ gst_rd_prompt_open (GstRdPrompt * prompt, const gchar * path, GError ** error)
       g_strdup_printf ("%s.context_length", arch ? arch : "");
   guint64 length = 0;
   prompt->context_length = G_MAXUINT;
-  if (st_gguf_get_uint (gguf, key, &length) && length > 0
-      && length < G_MAXUINT)
+  if (st_gguf_get_uint (gguf, key, &length) && length > 0 && length < G_MAXUINT)
     prompt->context_length = (guint) length;
   prompt->model_name = name ? g_strdup (name) : g_path_get_basename (path);
   prompt->chat_template =

@@ -49,30 +49,30 @@ static GParamSpec *
 float_property (guint which, GParamFlags flags)
 {
   switch (which) {
-  case TEMPERATURE:
-    return g_param_spec_float ("temperature", "Temperature",
-        "Randomness of sampling (0 = always the most likely token)", 0, 100,
-        defaults.temperature, flags);
-  case TOP_P:
-    return g_param_spec_float ("top-p", "Top p",
-        "Sample from the most likely tokens that together reach this "
-        "probability (1 = off)", 0, 1, defaults.top_p, flags);
-  case MIN_P:
-    return g_param_spec_float ("min-p", "Min p",
-        "Drop tokens less likely than this fraction of the most likely one "
-        "(0 = off)", 0, 1, defaults.min_p, flags);
-  case REPEAT_PENALTY:
-    return g_param_spec_float ("repeat-penalty", "Repeat penalty",
-        "Divides the logits of tokens that occurred (1 = off)", 0.01f, 100,
-        defaults.repeat_penalty, flags);
-  case PRESENCE_PENALTY:
-    return g_param_spec_float ("presence-penalty", "Presence penalty",
-        "Subtracted from the logits of tokens that occurred (0 = off)", -100,
-        100, defaults.presence_penalty, flags);
-  default:
-    return g_param_spec_float ("frequency-penalty", "Frequency penalty",
-        "Subtracted from the logits of tokens once for each occurrence "
-        "(0 = off)", -100, 100, defaults.frequency_penalty, flags);
+    case TEMPERATURE:
+      return g_param_spec_float ("temperature", "Temperature",
+          "Randomness of sampling (0 = always the most likely token)", 0, 100,
+          defaults.temperature, flags);
+    case TOP_P:
+      return g_param_spec_float ("top-p", "Top p",
+          "Sample from the most likely tokens that together reach this "
+          "probability (1 = off)", 0, 1, defaults.top_p, flags);
+    case MIN_P:
+      return g_param_spec_float ("min-p", "Min p",
+          "Drop tokens less likely than this fraction of the most likely one "
+          "(0 = off)", 0, 1, defaults.min_p, flags);
+    case REPEAT_PENALTY:
+      return g_param_spec_float ("repeat-penalty", "Repeat penalty",
+          "Divides the logits of tokens that occurred (1 = off)", 0.01f, 100,
+          defaults.repeat_penalty, flags);
+    case PRESENCE_PENALTY:
+      return g_param_spec_float ("presence-penalty", "Presence penalty",
+          "Subtracted from the logits of tokens that occurred (0 = off)", -100,
+          100, defaults.presence_penalty, flags);
+    default:
+      return g_param_spec_float ("frequency-penalty", "Frequency penalty",
+          "Subtracted from the logits of tokens once for each occurrence "
+          "(0 = off)", -100, 100, defaults.frequency_penalty, flags);
   }
 }
 
@@ -80,30 +80,30 @@ static GParamSpec *
 other_property (guint which, GParamFlags flags)
 {
   switch (which) {
-  case TOP_K:
-    return g_param_spec_int ("top-k", "Top k",
-        "Sample from the k most likely tokens (0 = off)", 0, G_MAXINT,
-        defaults.top_k, flags);
-  case REPEAT_LAST_N:
-    return g_param_spec_int ("repeat-last-n", "Repeat last n",
-        "Tokens that the penalties look back on (0 = off, -1 = the whole "
-        "context); of the prompt only with send-ids", -1, G_MAXINT,
-        defaults.repeat_last_n, flags);
-  case SEED:
-    return g_param_spec_int64 ("seed", "Seed",
-        "Seed of the random numbers (-1 = a random one); tokensrc's counts "
-        "where there is one", -1, G_MAXINT64, -1, flags);
-  case MAX_TOKENS:
-    return g_param_spec_int ("max-tokens", "Maximum tokens",
-        "Tokens of an answer at most (-1 = until the context is full)", -1,
-        G_MAXINT, -1, flags);
-  case STOP:
-    return g_param_spec_string ("stop", "Stop strings",
-        "Strings that end an answer and are not printed, separated by '|'; "
-        "\\n, \\t, \\\\ and \\| are understood", NULL, flags);
-  default:
-    return g_param_spec_boolean ("ignore-eos", "Ignore end of text",
-        "Never sample a token that ends the answer", FALSE, flags);
+    case TOP_K:
+      return g_param_spec_int ("top-k", "Top k",
+          "Sample from the k most likely tokens (0 = off)", 0, G_MAXINT,
+          defaults.top_k, flags);
+    case REPEAT_LAST_N:
+      return g_param_spec_int ("repeat-last-n", "Repeat last n",
+          "Tokens that the penalties look back on (0 = off, -1 = the whole "
+          "context); of the prompt only with send-ids", -1, G_MAXINT,
+          defaults.repeat_last_n, flags);
+    case SEED:
+      return g_param_spec_int64 ("seed", "Seed",
+          "Seed of the random numbers (-1 = a random one); tokensrc's counts "
+          "where there is one", -1, G_MAXINT64, -1, flags);
+    case MAX_TOKENS:
+      return g_param_spec_int ("max-tokens", "Maximum tokens",
+          "Tokens of an answer at most (-1 = until the context is full)", -1,
+          G_MAXINT, -1, flags);
+    case STOP:
+      return g_param_spec_string ("stop", "Stop strings",
+          "Strings that end an answer and are not printed, separated by '|'; "
+          "\\n, \\t, \\\\ and \\| are understood", NULL, flags);
+    default:
+      return g_param_spec_boolean ("ignore-eos", "Ignore end of text",
+          "Never sample a token that ends the answer", FALSE, flags);
   }
 }
 
@@ -174,42 +174,42 @@ gst_rd_sampling_set (GstRdSampling * s, guint first, guint id,
   if (id < first || id - first >= GST_RD_SAMPLING_COUNT)
     return FALSE;
   switch (id - first) {
-  case TEMPERATURE:
-    v->temperature = g_value_get_float (value);
-    break;
-  case TOP_K:
-    v->top_k = g_value_get_int (value);
-    break;
-  case TOP_P:
-    v->top_p = g_value_get_float (value);
-    break;
-  case MIN_P:
-    v->min_p = g_value_get_float (value);
-    break;
-  case REPEAT_PENALTY:
-    v->repeat_penalty = g_value_get_float (value);
-    break;
-  case REPEAT_LAST_N:
-    v->repeat_last_n = g_value_get_int (value);
-    break;
-  case PRESENCE_PENALTY:
-    v->presence_penalty = g_value_get_float (value);
-    break;
-  case FREQUENCY_PENALTY:
-    v->frequency_penalty = g_value_get_float (value);
-    break;
-  case SEED:
-    s->seed = g_value_get_int64 (value);
-    break;
-  case MAX_TOKENS:
-    s->max_tokens = g_value_get_int (value);
-    break;
-  case STOP:
-    set_stop (s, g_value_get_string (value));
-    break;
-  default:
-    v->ignore_eos = g_value_get_boolean (value);
-    break;
+    case TEMPERATURE:
+      v->temperature = g_value_get_float (value);
+      break;
+    case TOP_K:
+      v->top_k = g_value_get_int (value);
+      break;
+    case TOP_P:
+      v->top_p = g_value_get_float (value);
+      break;
+    case MIN_P:
+      v->min_p = g_value_get_float (value);
+      break;
+    case REPEAT_PENALTY:
+      v->repeat_penalty = g_value_get_float (value);
+      break;
+    case REPEAT_LAST_N:
+      v->repeat_last_n = g_value_get_int (value);
+      break;
+    case PRESENCE_PENALTY:
+      v->presence_penalty = g_value_get_float (value);
+      break;
+    case FREQUENCY_PENALTY:
+      v->frequency_penalty = g_value_get_float (value);
+      break;
+    case SEED:
+      s->seed = g_value_get_int64 (value);
+      break;
+    case MAX_TOKENS:
+      s->max_tokens = g_value_get_int (value);
+      break;
+    case STOP:
+      set_stop (s, g_value_get_string (value));
+      break;
+    default:
+      v->ignore_eos = g_value_get_boolean (value);
+      break;
   }
   /* The wish bits are in the order of the properties. */
   v->mask |= 1u << (id - first);
@@ -225,42 +225,42 @@ gst_rd_sampling_get (const GstRdSampling * s, guint first, guint id,
   if (id < first || id - first >= GST_RD_SAMPLING_COUNT)
     return FALSE;
   switch (id - first) {
-  case TEMPERATURE:
-    g_value_set_float (value, v->temperature);
-    break;
-  case TOP_K:
-    g_value_set_int (value, v->top_k);
-    break;
-  case TOP_P:
-    g_value_set_float (value, v->top_p);
-    break;
-  case MIN_P:
-    g_value_set_float (value, v->min_p);
-    break;
-  case REPEAT_PENALTY:
-    g_value_set_float (value, v->repeat_penalty);
-    break;
-  case REPEAT_LAST_N:
-    g_value_set_int (value, v->repeat_last_n);
-    break;
-  case PRESENCE_PENALTY:
-    g_value_set_float (value, v->presence_penalty);
-    break;
-  case FREQUENCY_PENALTY:
-    g_value_set_float (value, v->frequency_penalty);
-    break;
-  case SEED:
-    g_value_set_int64 (value, s->seed);
-    break;
-  case MAX_TOKENS:
-    g_value_set_int (value, s->max_tokens);
-    break;
-  case STOP:
-    g_value_set_string (value, s->stop);
-    break;
-  default:
-    g_value_set_boolean (value, v->ignore_eos);
-    break;
+    case TEMPERATURE:
+      g_value_set_float (value, v->temperature);
+      break;
+    case TOP_K:
+      g_value_set_int (value, v->top_k);
+      break;
+    case TOP_P:
+      g_value_set_float (value, v->top_p);
+      break;
+    case MIN_P:
+      g_value_set_float (value, v->min_p);
+      break;
+    case REPEAT_PENALTY:
+      g_value_set_float (value, v->repeat_penalty);
+      break;
+    case REPEAT_LAST_N:
+      g_value_set_int (value, v->repeat_last_n);
+      break;
+    case PRESENCE_PENALTY:
+      g_value_set_float (value, v->presence_penalty);
+      break;
+    case FREQUENCY_PENALTY:
+      g_value_set_float (value, v->frequency_penalty);
+      break;
+    case SEED:
+      g_value_set_int64 (value, s->seed);
+      break;
+    case MAX_TOKENS:
+      g_value_set_int (value, s->max_tokens);
+      break;
+    case STOP:
+      g_value_set_string (value, s->stop);
+      break;
+    default:
+      g_value_set_boolean (value, v->ignore_eos);
+      break;
   }
   return TRUE;
 }
@@ -326,13 +326,11 @@ gst_rd_sampling_terms (const GstRdSampling * s, const RdWishes * wishes,
   const RdWishes *v = &s->values;
 
   t->params = (StSamplerParams) {
-    .temperature = v->temperature,.top_k = v->top_k,.top_p = v->top_p,
-    .min_p = v->min_p,.repeat_penalty = v->repeat_penalty,
-    .repeat_last_n = v->repeat_last_n,
-    .presence_penalty = v->presence_penalty,
-    .frequency_penalty = v->frequency_penalty,
-    .seed = s->seed < 0 ? seed : (guint64) s->seed,
-  };
+  .temperature = v->temperature,.top_k = v->top_k,.top_p = v->top_p,.min_p =
+        v->min_p,.repeat_penalty = v->repeat_penalty,.repeat_last_n =
+        v->repeat_last_n,.presence_penalty =
+        v->presence_penalty,.frequency_penalty = v->frequency_penalty,.seed =
+        s->seed < 0 ? seed : (guint64) s->seed,};
   t->max_tokens = s->max_tokens < 0 ? G_MAXUINT32 : (guint32) s->max_tokens;
   t->ignore_eos = v->ignore_eos;
   t->stop = g_strdupv (v->stop);

@@ -153,8 +153,7 @@ push_answer (GstTokenSrc * self, const GString * text)
 }
 
 static void
-answer_tokens (GstTokenSrc * self, const gint32 * ids, guint n,
-    RdFinish finish)
+answer_tokens (GstTokenSrc * self, const gint32 * ids, guint n, RdFinish finish)
 {
   g_autoptr (GString) out = g_string_new (NULL);
   gboolean stopped = FALSE;
@@ -228,22 +227,22 @@ receive (GstTokenSrc * self, GstEvent * event)
     return GST_FLOW_OK;
   switch (gst_rd_conversation_receive (&self->conversation, epoch, position,
           ids, n, finish, g_get_monotonic_time (), &fresh)) {
-  case GST_RD_RECEIVED_NOTHING:
-    break;
-  case GST_RD_RECEIVED_TOKENS:
-    answer_tokens (self, ids + (n - fresh), fresh, finish);
-    break;
-  case GST_RD_RECEIVED_FINISH:
-    answer_tokens (self, ids + (n - fresh), fresh, finish);
-    if (finish == RD_FINISH_CONTEXT && self->conversation.answer_tokens == 0)
-      return prompt_did_not_fit (self, position);
-    post_turn (self);
-    break;
-  case GST_RD_RECEIVED_GAP:
-    GST_ELEMENT_ERROR (self, STREAM, FAILED,
-        ("Tokens were lost on the way back: position %u came after %u.",
-            position, self->conversation.position), (NULL));
-    return GST_FLOW_ERROR;
+    case GST_RD_RECEIVED_NOTHING:
+      break;
+    case GST_RD_RECEIVED_TOKENS:
+      answer_tokens (self, ids + (n - fresh), fresh, finish);
+      break;
+    case GST_RD_RECEIVED_FINISH:
+      answer_tokens (self, ids + (n - fresh), fresh, finish);
+      if (finish == RD_FINISH_CONTEXT && self->conversation.answer_tokens == 0)
+        return prompt_did_not_fit (self, position);
+      post_turn (self);
+      break;
+    case GST_RD_RECEIVED_GAP:
+      GST_ELEMENT_ERROR (self, STREAM, FAILED,
+          ("Tokens were lost on the way back: position %u came after %u.",
+              position, self->conversation.position), (NULL));
+      return GST_FLOW_ERROR;
   }
   return GST_FLOW_OK;
 }
@@ -303,8 +302,7 @@ rewind_after_flush (GstTokenSrc * self)
 }
 
 static GstFlowReturn
-make_buffer (GstTokenSrc * self, const GstRdChunk * chunk,
-    GstBuffer ** buffer)
+make_buffer (GstTokenSrc * self, const GstRdChunk * chunk, GstBuffer ** buffer)
 {
   GstRdMetaFlags flags = 0;
   GstMapInfo map;
@@ -504,12 +502,10 @@ gst_token_src_stream_start (GstTokenSrc * self)
   }
   if (self->running.system && *self->running.system && !self->prompt.chat) {
     GST_ELEMENT_ERROR (self, LIBRARY, SETTINGS,
-        ("A system text needs a chat format; set chat-template=auto."),
-        (NULL));
+        ("A system text needs a chat format; set chat-template=auto."), (NULL));
     return FALSE;
   }
-  g_autofree gchar *delimiter =
-      gst_rd_unescape (self->running.turn_delimiter);
+  g_autofree gchar *delimiter = gst_rd_unescape (self->running.turn_delimiter);
   gst_rd_conversation_init (&self->conversation, self->running.chunk_tokens);
   self->session = (guint32) g_atomic_int_add (&last_session, 1) + 1;
   self->announced = self->way_back = FALSE;

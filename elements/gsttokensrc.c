@@ -155,24 +155,24 @@ text_event (GstPad * pad, GstObject * parent, GstEvent * event)
 
   (void) pad;
   switch (GST_EVENT_TYPE (event)) {
-  case GST_EVENT_EOS:
-    g_mutex_lock (&self->lock);
-    gst_rd_turns_end (&self->turns);
-    self->text_eos = TRUE;
-    g_cond_broadcast (&self->changed);
-    g_mutex_unlock (&self->lock);
-    break;
-  case GST_EVENT_FLUSH_START:
-    set_text_flushing (self, TRUE);
-    break;
-  case GST_EVENT_FLUSH_STOP:
-    set_text_flushing (self, FALSE);
-    g_mutex_lock (&self->lock);
-    self->text_eos = FALSE;
-    g_mutex_unlock (&self->lock);
-    break;
-  default:
-    break;
+    case GST_EVENT_EOS:
+      g_mutex_lock (&self->lock);
+      gst_rd_turns_end (&self->turns);
+      self->text_eos = TRUE;
+      g_cond_broadcast (&self->changed);
+      g_mutex_unlock (&self->lock);
+      break;
+    case GST_EVENT_FLUSH_START:
+      set_text_flushing (self, TRUE);
+      break;
+    case GST_EVENT_FLUSH_STOP:
+      set_text_flushing (self, FALSE);
+      g_mutex_lock (&self->lock);
+      self->text_eos = FALSE;
+      g_mutex_unlock (&self->lock);
+      break;
+    default:
+      break;
   }
   gst_event_unref (event);
   return TRUE;
@@ -380,8 +380,7 @@ gst_token_src_change_state (GstElement * element, GstStateChange transition)
     set_text_flushing (self, FALSE);
   else if (transition == GST_STATE_CHANGE_PAUSED_TO_READY)
     set_text_flushing (self, TRUE);
-  result =
-      GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
+  result = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
   if (transition == GST_STATE_CHANGE_READY_TO_NULL)
     gst_rd_prompt_close (&self->prompt);
   return result;
@@ -393,20 +392,20 @@ static gchar **
 string_setting (GstTokenSrcSettings * s, guint id)
 {
   switch (id) {
-  case PROP_MODEL:
-    return &s->model;
-  case PROP_PROMPT:
-    return &s->prompt;
-  case PROP_LOCATION:
-    return &s->location;
-  case PROP_CHAT_TEMPLATE:
-    return &s->chat_template;
-  case PROP_SYSTEM:
-    return &s->system;
-  case PROP_TURN_DELIMITER:
-    return &s->turn_delimiter;
-  default:
-    return NULL;
+    case PROP_MODEL:
+      return &s->model;
+    case PROP_PROMPT:
+      return &s->prompt;
+    case PROP_LOCATION:
+      return &s->location;
+    case PROP_CHAT_TEMPLATE:
+      return &s->chat_template;
+    case PROP_SYSTEM:
+      return &s->system;
+    case PROP_TURN_DELIMITER:
+      return &s->turn_delimiter;
+    default:
+      return NULL;
   }
 }
 
@@ -423,25 +422,25 @@ set_setting (GstTokenSrc * self, guint id, const GValue * value,
     return;
   }
   switch (id) {
-  case PROP_CHUNK_TOKENS:
-    self->settings.chunk_tokens = g_value_get_uint (value);
-    break;
-  case PROP_WINDOW_TOKENS:
-    self->settings.window_tokens = g_value_get_uint (value);
-    break;
-  case PROP_WINDOW_STRIDE:
-    self->settings.window_stride = g_value_get_uint (value);
-    break;
-  case PROP_ADD_BOS:
-    self->settings.add_bos = g_value_get_enum (value);
-    break;
-  case PROP_SEND_IDS:
-    self->settings.send_ids = g_value_get_boolean (value);
-    break;
-  default:
-    if (!gst_rd_sampling_set (&self->sampling, PROP_SAMPLING, id, value))
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (self, id, pspec);
-    break;
+    case PROP_CHUNK_TOKENS:
+      self->settings.chunk_tokens = g_value_get_uint (value);
+      break;
+    case PROP_WINDOW_TOKENS:
+      self->settings.window_tokens = g_value_get_uint (value);
+      break;
+    case PROP_WINDOW_STRIDE:
+      self->settings.window_stride = g_value_get_uint (value);
+      break;
+    case PROP_ADD_BOS:
+      self->settings.add_bos = g_value_get_enum (value);
+      break;
+    case PROP_SEND_IDS:
+      self->settings.send_ids = g_value_get_boolean (value);
+      break;
+    default:
+      if (!gst_rd_sampling_set (&self->sampling, PROP_SAMPLING, id, value))
+        G_OBJECT_WARN_INVALID_PROPERTY_ID (self, id, pspec);
+      break;
   }
 }
 
@@ -577,8 +576,7 @@ gst_token_src_class_init (GstTokenSrcClass * klass)
   GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
   GstBaseSrcClass *base_class = GST_BASE_SRC_CLASS (klass);
 
-  GST_DEBUG_CATEGORY_INIT (tokensrc_debug, "tokensrc", 0,
-      "Text to token ids");
+  GST_DEBUG_CATEGORY_INIT (tokensrc_debug, "tokensrc", 0, "Text to token ids");
   object_class->set_property = gst_token_src_set_property;
   object_class->get_property = gst_token_src_get_property;
   object_class->finalize = gst_token_src_finalize;

@@ -49,6 +49,7 @@ struct _GstTransformerHead
   GstRdPartition partition;
   GstRdInput input;
   GstRdStateInfo output;
+  GstEvent *held_segment;       /* waits for the caps of the first rows */
   guint fixed_rows;             /* static tensors: rows that downstream insists on, 0 = any */
 };
 
@@ -175,7 +176,23 @@ follow_rows (GstTransformerHead * self, gsize n)
       st_model_config (self->partition.model)->hidden_size;
   self->output.rows = (guint) n;
   g_autoptr (GstCaps) caps = gst_rd_state_info_to_caps (&self->output);
-  return gst_pad_push_event (self->srcpad, gst_event_new_caps (caps));
+  if (!gst_pad_push_event (self->srcpad, gst_event_new_caps (caps)))
+    return FALSE;
+  if (self->held_segment)
+    gst_pad_push_event (self->srcpad, g_steal_pointer (&self->held_segment));
+  return TRUE;
+}
+
+/* A segment must not overtake the first caps. */
+static gboolean
+forward_segment (GstTransformerHead * self, GstEvent * event)
+{
+  event = gst_rd_time_segment (event);
+  if (self->output.layout != GST_RD_LAYOUT_TENSORS_STATIC || self->output.rows)
+    return gst_pad_push_event (self->srcpad, event);
+  gst_event_replace (&self->held_segment, event);
+  gst_event_unref (event);
+  return TRUE;
 }
 
 /* ---- rows ---- */
@@ -379,6 +396,7 @@ gst_transformer_head_change_state (GstElement * element,
     gst_rd_partition_cancel (&self->partition, TRUE);
   result = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
+    gst_event_replace (&self->held_segment, NULL);
     gst_rd_partition_end_all (&self->partition);
     gst_rd_input_flush (&self->input);
     self->input.configured = FALSE;
