@@ -60,9 +60,10 @@ typedef struct
   const gchar *reason;
 } RdDelivery;
 
-/** rd_receiver_next: what the decoding task has to do next, in order per session. The delivery stays valid until rd_receiver_taken(). */
+/** rd_receiver_next: what the decoding task has to do next, in order per session. The delivery stays valid until rd_receiver_taken(), which
+ * has to come before the next rd_receiver_next(). */
 gboolean rd_receiver_next (RdReceiver * receiver, gint64 now, RdDelivery * delivery);
-/** rd_receiver_taken: the delivery was handed downstream: window credit comes back. */
+/** rd_receiver_taken: the delivery was handed downstream and may be freed. (Its window credit came back with rd_receiver_next().) */
 void rd_receiver_taken (RdReceiver * receiver, const RdDelivery * delivery, gint64 now);
 
 /** rd_receiver_busy: the decoding task is inside a push of @session (TRUE) or back (FALSE): "working" goes out every second meanwhile. */

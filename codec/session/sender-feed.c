@@ -262,7 +262,7 @@ take_control (RdSender * s, const RdFrame * frame, gint64 now,
   }
   take_cookie (s, frame);
   progress = take_ack (s, frame, frame->position, now, input);
-  if (frame->control == RD_CONTROL_ACK || frame->control == RD_CONTROL_REPLAY)
+  if (frame->control != RD_CONTROL_WORKING)
     take_probe_answer (s, frame, now);
   if (frame->control == RD_CONTROL_REPLAY)
     take_replay (s, frame);

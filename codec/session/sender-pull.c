@@ -334,6 +334,17 @@ unanswered_ends (const RdSender * s)
       RD_SENDER_REPEATS : 1;
 }
 
+static guint64
+next_probe_number (RdSender * s, gint64 now)
+{
+  guint64 number = ++s->probe_number;
+
+  s->probe_times[number % RD_SENDER_PROBE_TIMES] = now;
+  s->probe_orders[number % RD_SENDER_PROBE_TIMES] = s->order;
+  s->probed = TRUE;
+  return number;
+}
+
 static GBytes *
 pull_end (RdSender * s, gint64 now, gboolean * key)
 {
@@ -347,20 +358,18 @@ pull_end (RdSender * s, gint64 now, gboolean * key)
   } else if (s->acked == s->chain->len && !s->linger_until) {
     s->linger_until = now + s->config.linger;
   }
-  return pull_control (s, RD_CONTROL_END, 0, now, key);
+  return pull_control (s, RD_CONTROL_END, next_probe_number (s, now), now, key);
 }
 
 static GBytes *
 pull_probe (RdSender * s, gint64 now, gboolean * key)
 {
-  s->probe_number++;
-  s->probe_times[s->probe_number % RD_SENDER_PROBE_TIMES] = now;
-  s->probe_orders[s->probe_number % RD_SENDER_PROBE_TIMES] = s->order;
-  s->probed = TRUE;
+  guint64 number = next_probe_number (s, now);
+
   s->backoff++;
   s->probe_at = now + probe_interval (s);
   s->stats.probes++;
-  return pull_control (s, RD_CONTROL_PROBE, s->probe_number, now, key);
+  return pull_control (s, RD_CONTROL_PROBE, number, now, key);
 }
 
 static gint64
@@ -390,7 +399,7 @@ pull_last_words (RdSender * s, gint64 now, gboolean * key)
   if (s->error_text)
     return pull_control (s, RD_CONTROL_ERROR, 0, now, key);
   s->ended = TRUE;
-  return pull_control (s, RD_CONTROL_END, 1, now, key);
+  return pull_control (s, RD_CONTROL_END, 0, now, key);
 }
 
 GBytes *

@@ -49,8 +49,8 @@ typedef enum
   RD_CONTROL_KEY,               /* tail: send HEADER; `aux` 1 = "I have nothing, start from the beginning" */
   RD_CONTROL_PROBE,             /* head: what have you got? `value` = probe number (> 0), echoed in `aux` of ACK or REPLAY */
   RD_CONTROL_WORKING,           /* tail: still computing */
-  RD_CONTROL_END,               /* head: no more states. `value` 0: answer END_ACK; 1: END_ACK has arrived, forget me */
-  RD_CONTROL_END_ACK,           /* tail: every position up to END is stored */
+  RD_CONTROL_END,               /* head: no more states. `value` > 0: a probe number, answer END_ACK or REPLAY; 0: END_ACK is here, forget me */
+  RD_CONTROL_END_ACK,           /* tail: every frame before END is stored; `aux` as in ACK */
   RD_CONTROL_CANCEL,            /* head: stop sampling, truncate `epoch` to `value` */
   RD_CONTROL_ERROR,             /* either: text in the payload (UTF-8, <= 512 bytes), the session is over */
   RD_CONTROL_KEEPALIVE,         /* head: nothing to say, still here */
