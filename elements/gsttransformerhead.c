@@ -323,14 +323,14 @@ gst_transformer_head_sink_event (GstPad * pad, GstObject * parent,
       gst_event_unref (event);
       return good;
     case GST_EVENT_SEGMENT:
-      event = gst_rd_time_segment (event);
-      break;
+      return forward_segment (self, event);
     case GST_EVENT_FLUSH_START:
       gst_rd_partition_cancel (&self->partition, TRUE);
       break;
     case GST_EVENT_FLUSH_STOP:
       gst_rd_partition_cancel (&self->partition, FALSE);
       gst_rd_input_flush (&self->input);
+      gst_event_replace (&self->held_segment, NULL);
       break;
     case GST_EVENT_EOS:
       drop_rest (self);
