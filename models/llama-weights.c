@@ -137,7 +137,7 @@ check_heads (StGguf * gguf, const StModelConfig * config, guint value_dim,
 static gboolean
 read_heads (StGguf * gguf, StModelConfig * config, GError ** error)
 {
-  guint value_dim, head_dim;
+  guint value_dim = 0, head_dim;
 
   if (!read_uint (gguf, "llama.attention.head_count", 0, MAX_SIZE,
           &config->n_heads, error)

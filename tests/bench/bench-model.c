@@ -90,7 +90,9 @@ main (int argc, char **argv)
   if (!g_option_context_parse (context, &argc, &argv, &error))
     fail (error);
   if (argc != 2 || s.threads < 0 || s.prompt < 1 || s.steps < 1 || s.repeat < 1) {
-    g_printerr ("%s", g_option_context_get_help (context, TRUE, NULL));
+    g_autofree gchar *help = g_option_context_get_help (context, TRUE, NULL);
+
+    g_printerr ("%s", help);
     return 2;
   }
   options.threads = (guint) s.threads;
