@@ -314,27 +314,31 @@ check_block_names (StGguf * gguf, guint first, guint end, GError ** error)
   return TRUE;
 }
 
-/* "0-9" of the blocks in the file, or "none". */
+static gboolean
+holds_block (StGguf * gguf, guint block)
+{
+  g_autofree gchar *name = g_strdup_printf ("blk.%u.attn_norm.weight", block);
+
+  return st_gguf_find (gguf, name) != NULL;
+}
+
+/* "0 to 9, 12" of the blocks in the file, or "none". */
 static gchar *
 describe_blocks (StGguf * gguf, guint n_blocks)
 {
   GString *text = g_string_new (NULL);
-  guint block = 0;
 
-  while (block < n_blocks) {
-    guint start = block;
+  for (guint block = 0; block < n_blocks; block++) {
+    guint last = block;
 
-    for (; block < n_blocks; block++) {
-      g_autofree gchar *name =
-          g_strdup_printf ("blk.%u.attn_norm.weight", block);
-
-      if (st_gguf_find (gguf, name) == NULL)
-        break;
-    }
-    if (block > start)
-      g_string_append_printf (text, "%s%u-%u", text->len > 0 ? ", " : "", start,
-          block - 1);
-    block = MAX (block, start) + 1;
+    if (!holds_block (gguf, block))
+      continue;
+    while (last + 1 < n_blocks && holds_block (gguf, last + 1))
+      last++;
+    g_string_append_printf (text, "%s%u", text->len > 0 ? ", " : "", block);
+    if (last > block)
+      g_string_append_printf (text, " to %u", last);
+    block = last;
   }
   return g_string_free (text->len > 0 ? text : g_string_append (text, "none"),
       FALSE);
@@ -345,14 +349,13 @@ check_range (StGguf * gguf, const StModelConfig * config, guint first,
     guint end, GError ** error)
 {
   for (guint block = first; block < end; block++) {
-    g_autofree gchar *name = g_strdup_printf ("blk.%u.attn_norm.weight", block);
     g_autofree gchar *held = NULL;
 
-    if (st_gguf_find (gguf, name) != NULL)
+    if (holds_block (gguf, block))
       continue;
     held = describe_blocks (gguf, config->n_blocks);
     return fail (error, ST_MODEL_ERROR_RANGE,
-        "%s: blocks %u-%u are asked for, but block %u is not in this file (it "
+        "%s: blocks %u to %u are asked for, but block %u is not in this file (it "
         "holds blocks: %s; the whole model has %u)", st_gguf_path (gguf), first,
         end - 1, block, held, config->n_blocks);
   }

@@ -124,7 +124,7 @@ test_refused (void)
                 "token_embd"}, ST_MODEL_ERROR_RANGE, "no token embedding"},
     {{.without_prefix = "output_norm"}, ST_MODEL_ERROR_RANGE, "no output head"},
     {{.without_prefix =
-                "blk.2."}, ST_MODEL_ERROR_RANGE, "holds blocks: 0-1, 3-3"},
+                "blk.2."}, ST_MODEL_ERROR_RANGE, "holds blocks: 0 to 1, 3;"},
     {{.uint_key = "llama.block_count",.uint_value =
                 5}, ST_MODEL_ERROR_RANGE, "block 4 is not in this file"},
   };
