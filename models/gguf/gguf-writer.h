@@ -5,8 +5,8 @@
 
 G_BEGIN_DECLS
 
-/** StGgufWriter: metadata and tensors of a file to be written. Offsets are aligned to 32 bytes, so general.alignment is never
- * written. */
+/** StGgufWriter: metadata and tensors of a file to be written. Tensors begin at multiples of 32 bytes, the default of
+ * general.alignment: that key is not copied from files, and must not be set to more. */
 typedef struct _StGgufWriter StGgufWriter;
 
 StGgufWriter *st_gguf_writer_new (void);
