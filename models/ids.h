@@ -23,6 +23,7 @@ typedef enum
 #define ST_SPLIT_KEY_TOKENIZER_ID "split.tokenizer_id"  /* string, hex; "" for a model without a tokenizer */
 #define ST_SPLIT_KEY_FIRST_BLOCK "split.first_block"    /* uint32 */
 #define ST_SPLIT_KEY_LAST_BLOCK "split.last_block"      /* uint32, exclusive */
+#define ST_SPLIT_KEY_VOCAB_SIZE "split.vocab_size"      /* uint32: rows of the token embedding, which may not be in the file */
 #define ST_SPLIT_KEY_NAMES "split.tensor.names" /* strings */
 #define ST_SPLIT_KEY_TYPES "split.tensor.types" /* uint32 each */
 #define ST_SPLIT_KEY_SHAPES "split.tensor.shapes"       /* uint64, ST_GGUF_MAX_DIMS each */

@@ -1,5 +1,6 @@
 /* Keys and tensors of the llama architecture in a GGUF file (names: GGUF specification, "Standardized tensor names"). */
 #include "models/llama.h"
+#include "models/ids.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -163,7 +164,7 @@ read_heads (StGguf * gguf, StModelConfig * config, GError ** error)
       && check_heads (gguf, config, value_dim, error);
 }
 
-/* Three sources, as files of several ages have them; a middle partition may have none of the tensors. */
+/* Several sources, as files of several ages have them; a middle partition may have neither embedding nor tokenizer. */
 static guint
 find_vocab_size (StGguf * gguf)
 {
@@ -172,7 +173,8 @@ find_vocab_size (StGguf * gguf)
 
   if (embedding != NULL)
     size = embedding->ne[1];
-  else if (!st_gguf_get_uint (gguf, "llama.vocab_size", &size))
+  else if (!st_gguf_get_uint (gguf, "llama.vocab_size", &size)
+      && !st_gguf_get_uint (gguf, ST_SPLIT_KEY_VOCAB_SIZE, &size))
     size = st_gguf_array_length (gguf, "tokenizer.ggml.tokens");
   return size <= G_MAXINT32 ? (guint) size : 0;
 }

@@ -99,14 +99,15 @@ st_partition_n_blocks (StGguf * gguf, guint * n_blocks, GError ** error)
   return TRUE;
 }
 
-static gboolean
-is_listed (const StModelIds * ids, const gchar * name)
+static const StTensorHash *
+find_listed (const StModelIds * ids, const gchar * name)
 {
   for (gsize i = 0; i < st_model_ids_n_tensors (ids); i++) {
-    if (strcmp (st_model_ids_tensor (ids, i)->name, name) == 0)
-      return TRUE;
+    const StTensorHash *t = st_model_ids_tensor (ids, i);
+    if (strcmp (t->name, name) == 0)
+      return t;
   }
-  return FALSE;
+  return NULL;
 }
 
 static gboolean
@@ -213,6 +214,8 @@ set_list (const StModelIds * ids, StGgufWriter * writer)
 static void
 set_metadata (const Part * part, StGgufWriter * writer, gboolean keep_tokenizer)
 {
+  const StTensorHash *embedding = find_listed (part->ids, EMBEDDING);
+
   st_gguf_writer_copy_metadata (writer, part->gguf);
   if (!keep_tokenizer)
     st_gguf_writer_remove_prefix (writer, "tokenizer.");
@@ -223,6 +226,9 @@ set_metadata (const Part * part, StGgufWriter * writer, gboolean keep_tokenizer)
       st_model_ids_tokenizer_id (part->ids));
   st_gguf_writer_set_uint32 (writer, ST_SPLIT_KEY_FIRST_BLOCK, part->first);
   st_gguf_writer_set_uint32 (writer, ST_SPLIT_KEY_LAST_BLOCK, part->last);
+  if (embedding != NULL && embedding->ne[1] <= G_MAXUINT32)
+    st_gguf_writer_set_uint32 (writer, ST_SPLIT_KEY_VOCAB_SIZE,
+        (guint32) embedding->ne[1]);
   set_list (part->ids, writer);
 }
 
@@ -242,7 +248,7 @@ st_partition_write (StGguf * gguf, const gchar * tokenizer_id, guint first,
   if (ids == NULL)
     return FALSE;
   part.ids = ids;
-  part.tied = !is_listed (ids, OUTPUT);
+  part.tied = find_listed (ids, OUTPUT) == NULL;
   if (!check_blocks (&part, error) || !check_complete (&part, error)
       || !copy_tensors (&part, writer, &local, error)
       || !st_model_ids_add_full (ids, gguf, error))
