@@ -81,7 +81,7 @@ score_block (const Attention * job, const Task * t, gsize row, gsize rows,
     for (gsize k = 0; k < n_keys; k += lanes)
       isa->tile[here - 1][ST_MAX_VECTORS - 1] (t->q + r * job->padded_dim,
           job->padded_dim, t->turned + k, KEYS, dim, t->scores + r * KEYS + k,
-          KEYS, FALSE);
+          KEYS, FALSE, (const guint8 *) t->turned, 0);
   }
 }
 
@@ -100,7 +100,8 @@ add_values (const Attention * job, const Task * t, gsize row, gsize rows,
       const gsize vectors = MIN (ld - d, lanes) / isa->lanes;
 
       isa->tile[here - 1][vectors - 1] (t->scores + r * KEYS, KEYS, values + d,
-          ldv, n_keys, t->out + r * ld + d, ld, TRUE);
+          ldv, n_keys, t->out + r * ld + d, ld, TRUE, (const guint8 *) values,
+          0);
     }
   }
 }

@@ -13,9 +13,11 @@ G_BEGIN_DECLS
 #define ST_MAX_VECTORS 2
 
 /** StTile: c (rows x lanes, row stride ldc) = or += w (rows x k, row stride ldw) * x (k x lanes, row stride ldx).
- * Every element is one chain of multiply-adds over ascending k, whatever tile it is in. */
+ * Every element is one chain of multiply-adds over ascending k, whatever tile it is in. Meanwhile the memory at @ahead is fetched into
+ * the cache, @ahead_step bytes for each k; it may be any address. */
 typedef void (*StTile) (const float *w, gsize ldw, const float *x, gsize ldx,
-    gsize k, float *c, gsize ldc, gboolean accumulate);
+    gsize k, float *c, gsize ldc, gboolean accumulate, const guint8 * ahead,
+    gsize ahead_step);
 
 typedef struct
 {

@@ -33,9 +33,23 @@ void st_pool_run (StPool * pool, gsize n, void (*func) (gsize index, gpointer us
 
 /** st_matmul: y (m x w->rows, row stride ldy) = x (m x w->cols, row stride ldx) * w^T.
  * @cancel (may be NULL) is polled atomically: non-zero makes it return early with y undefined.
- * @deterministic FALSE allows OpenBLAS in the prefill regime. */
+ * @deterministic FALSE takes OpenBLAS in the prefill regime (of use where there are no vector kernels for the CPU). */
 void st_matmul (StPool * pool, const StMatrix * w, const float *x, gsize m, gsize ldx,
     float *y, gsize ldy, StRegime regime, gboolean deterministic, const gint * cancel);
+
+/** StProduct: one matrix of a group and where its outputs go (row stride @ldy). */
+typedef struct
+{
+  const StMatrix *w;
+  float *y;
+  gsize ldy;
+} StProduct;
+
+/** st_matmul_group: as st_matmul() for @n matrices with the same w->cols and the same @x (queries, keys and values of a layer), whose
+ * preparation they share. The bits are those of single products. */
+void st_matmul_group (StPool * pool, const StProduct * products, gsize n,
+    const float *x, gsize m, gsize ldx, StRegime regime,
+    gboolean deterministic, const gint * cancel);
 
 /** st_get_row: dequantises row @row of @w (the embedding of a token) to @dst (w->cols floats). */
 void st_get_row (const StMatrix * w, gsize row, float *dst);

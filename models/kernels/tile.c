@@ -8,7 +8,7 @@
 V_INLINE void
 tile (const guint rows, const guint vectors, const float *w, gsize ldw,
     const float *x, gsize ldx, gsize k, float *c, gsize ldc,
-    gboolean accumulate)
+    gboolean accumulate, const guint8 * ahead, gsize ahead_step)
 {
   vf acc[TILE_ROWS][ST_MAX_VECTORS];
   const float *base[(TILE_ROWS + 2) / 3];
@@ -23,6 +23,9 @@ tile (const guint rows, const guint vectors, const float *w, gsize ldw,
 
   for (gsize i = 0; i < k; i++, x += ldx) {
     vf xv[ST_MAX_VECTORS];
+
+    __builtin_prefetch (ahead, 0, 2);
+    ahead += ahead_step;
 
 #pragma GCC unroll 2
     for (guint v = 0; v < vectors; v++)
@@ -47,9 +50,11 @@ tile (const guint rows, const guint vectors, const float *w, gsize ldw,
 #define TILE(rows, vectors) \
 static void \
 tile_##rows##x##vectors (const float *w, gsize ldw, const float *x, gsize ldx, \
-    gsize k, float *c, gsize ldc, gboolean accumulate) \
+    gsize k, float *c, gsize ldc, gboolean accumulate, \
+    const guint8 * ahead, gsize ahead_step) \
 { \
-  tile (rows, vectors, w, ldw, x, ldx, k, c, ldc, accumulate); \
+  tile (rows, vectors, w, ldw, x, ldx, k, c, ldc, accumulate, ahead, \
+      ahead_step); \
 }
 #define TILES(rows) TILE (rows, 1) TILE (rows, 2)
 #define ENTRY(rows) { tile_##rows##x1, tile_##rows##x2 }

@@ -1,6 +1,7 @@
 /* Dot products and the functions of one row: norm, rotation, activation, softmax. Compiled once for each instruction set. */
 #include "models/kernels/isa-impl.h"
 
+#define DOT_AHEAD 2048          /* floats between what is multiplied and what is fetched */
 #define DOT_CHAINS 4            /* sums of a dot product: vector i goes to sum i % 4 */
 #if VL == 16
 #define DOT_X 4                 /* rows of x at once, so that the sums stay in registers */
@@ -32,9 +33,13 @@ dot_tile (const guint rows, const guint m, const float *w, gsize ldw,
         const vf xv = v_load (x + a * ldx + i + c * VL);
 
 #pragma GCC unroll 4
-        for (guint r = 0; r < rows; r++)
-          acc[r][a][c] = v_fma (v_load (w + r * ldw + i + c * VL), xv,
-              acc[r][a][c]);
+        for (guint r = 0; r < rows; r++) {
+          const float *wp = w + r * ldw + i + c * VL;
+
+          if (m == 1)
+            __builtin_prefetch (wp + DOT_AHEAD);
+          acc[r][a][c] = v_fma (v_load (wp), xv, acc[r][a][c]);
+        }
       }
   }
 #pragma GCC unroll 4

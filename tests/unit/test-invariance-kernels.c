@@ -107,6 +107,52 @@ test_products (void)
   st_pool_free (two);
 }
 
+/* A group of matrices of different types and sizes gives what single products give. */
+static void
+test_group (void)
+{
+  static const struct
+  {
+    StType type;
+    gsize rows;
+  } parts[3] = {
+    {ST_TYPE_F32, 576}, {ST_TYPE_Q4_K, 50}, {ST_TYPE_F16, 201}
+  };
+  const gsize cols = 768, m = 70;
+  StPool *one = st_pool_new (1), *two = st_pool_new (2);
+  g_autofree float *x = uniform_floats (m * cols);
+  StMatrix w[3];
+  StProduct products[3];
+  float *single[3];
+
+  for (guint i = 0; i < 3; i++) {
+    w[i] = (StMatrix) {
+    parts[i].type, parts[i].rows, cols, random_matrix (parts[i].type,
+          parts[i].rows, cols)};
+    products[i] = (StProduct) {
+    &w[i], g_new (float, m * w[i].rows), w[i].rows};
+    single[i] = g_new (float, m * w[i].rows);
+  }
+  for (gint regime = 0; regime < 2; regime++) {
+    for (guint i = 0; i < 3; i++)
+      st_matmul (one, &w[i], x, m, cols, single[i], w[i].rows,
+          (StRegime) regime, TRUE, NULL);
+    for (guint threads = 1; threads <= 2; threads++) {
+      st_matmul_group (threads == 1 ? one : two, products, 3, x, m, cols,
+          (StRegime) regime, TRUE, NULL);
+      for (guint i = 0; i < 3; i++)
+        assert_same_rows (products[i].y, single[i], m, w[i].rows, "group");
+    }
+  }
+  for (guint i = 0; i < 3; i++) {
+    g_free ((gpointer) w[i].data);
+    g_free (products[i].y);
+    g_free (single[i]);
+  }
+  st_pool_free (one);
+  st_pool_free (two);
+}
+
 /* One layer's cache and queries for @m positions; rows are computed by calls of @chunk positions. */
 typedef struct
 {
@@ -287,6 +333,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/invariance-kernels/products", test_products);
+  g_test_add_func ("/invariance-kernels/group", test_group);
   g_test_add_func ("/invariance-kernels/attention", test_attention);
   g_test_add_func ("/invariance-kernels/modes", test_modes);
   g_test_add_func ("/invariance-kernels/two-pools", test_two_pools);

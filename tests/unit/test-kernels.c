@@ -130,11 +130,11 @@ test_tile (gconstpointer data)
         const gboolean accumulate = (rows + k) % 2;
 
         isa->tile[rows - 1][vectors - 1] (w, ldw, x, ldx, k, c, ldc,
-            accumulate);
+            accumulate, NULL, 64);
         for (gsize r = 0; r < rows; r++) {
           for (gsize v = 0; v < vectors; v++)
             isa->tile[0][0] (w + r * ldw, ldw, x + v * isa->lanes, ldx, k,
-                single + r * ldc + v * isa->lanes, ldc, accumulate);
+                single + r * ldc + v * isa->lanes, ldc, accumulate, NULL, 0);
           for (gsize l = 0; l < ldc; l++) {
             gdouble sum = accumulate || l >= lanes ? before[r * ldc + l] : 0;
 
