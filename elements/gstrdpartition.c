@@ -30,6 +30,21 @@ gst_rd_partition_clear (GstRdPartition * p)
   g_mutex_clear (&p->lock);
 }
 
+/* The caches belong to a model; the sessions do not. */
+static void
+drop_caches (GstRdPartition * p)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, p->sessions);
+  while (g_hash_table_iter_next (&iter, NULL, &value)) {
+    GstRdSession *session = value;
+
+    g_clear_pointer (&session->cache, st_kv_cache_free);
+  }
+}
+
 gboolean
 gst_rd_partition_open (GstRdPartition * p, const GstRdSettings * settings,
     gint first, gint last, gboolean embed, gboolean output, GError ** error)
@@ -44,9 +59,12 @@ gst_rd_partition_open (GstRdPartition * p, const GstRdSettings * settings,
     .verify_full = settings->verify == GST_RD_VERIFY_FULL,
   };
 
-  gst_rd_partition_close (p);
-  gst_rd_settings_clear (&p->settings);
-  gst_rd_settings_copy (&p->settings, settings);
+  drop_caches (p);
+  g_clear_pointer (&p->model, st_model_unref);
+  if (settings != &p->settings) {
+    gst_rd_settings_clear (&p->settings);
+    gst_rd_settings_copy (&p->settings, settings);
+  }
   p->model = st_model_open (settings->model, &options, error);
   if (!p->model)
     return FALSE;

@@ -42,7 +42,8 @@ void gst_rd_partition_init (GstRdPartition * p, GDestroyNotify free_data);
 /** Closes and frees everything. */
 void gst_rd_partition_clear (GstRdPartition * p);
 
-/** gst_rd_partition_open: the blocks @first .. @last - 1 (@last -1 = to the end). */
+/** gst_rd_partition_open: the blocks @first .. @last - 1 (@last -1 = to the end), in place of what was open. Sessions stay, without what
+ * they had cached. @settings may be the partition's own. */
 gboolean gst_rd_partition_open (GstRdPartition * p, const GstRdSettings * settings, gint first, gint last, gboolean embed,
     gboolean output, GError ** error);
 /** gst_rd_default_split: the blocks of a partition file, or the first half of a whole model's. */

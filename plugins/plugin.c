@@ -2,12 +2,14 @@
 #include <gst/gst.h>
 #include "elements/gsttokensrc.h"
 #include "elements/gsttransformerhead.h"
+#include "elements/gsttransformertail.h"
 
 static gboolean
 plugin_init (GstPlugin * plugin)
 {
   return GST_ELEMENT_REGISTER (tokensrc, plugin)
-      && GST_ELEMENT_REGISTER (transformerhead, plugin);
+      && GST_ELEMENT_REGISTER (transformerhead, plugin)
+      && GST_ELEMENT_REGISTER (transformertail, plugin);
 }
 
 GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, splittransformer,

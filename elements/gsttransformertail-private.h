@@ -1,0 +1,101 @@
+/* What the files of transformertail share: gsttransformertail.c (object, pads, states), -generate.c and -score.c (the tasks). */
+#pragma once
+#include "elements/gstrdoutput.h"
+#include "elements/gstrdprocess.h"
+#include "elements/gstrdsampling.h"
+#include "elements/gstrdscore.h"
+#include "elements/gstrdtext.h"
+#include "elements/gsttransformertail.h"
+
+G_BEGIN_DECLS
+
+GST_DEBUG_CATEGORY_EXTERN (transformertail_debug);
+
+typedef enum { GST_TRANSFORMER_TAIL_GENERATE, GST_TRANSFORMER_TAIL_SCORE } GstTransformerTailTask;
+
+typedef struct
+{
+  guint64 answers, tokens;       /* generated */
+  gint64 time;                   /* us, from the first to the last token of each answer */
+  guint64 steps;                 /* tokens in that time */
+  GstRdScore score;
+} GstTailTotals;
+
+struct _GstTransformerTail
+{
+  GstElement parent;
+  GstPad *sinkpad;
+  GstRdOutput *text, *tokens, *logits;  /* the last two are request pads, or NULL */
+
+  /* under the object lock */
+  GstRdSettings settings;
+  GstRdSampling sampling;
+  GstTransformerTailTask task;
+  gboolean allow_client_sampling;
+  guint score_from;
+  gchar *turn_delimiter;
+  gboolean dirty;
+  GstTailTotals totals;
+
+  /* streaming thread */
+  GstRdPartition partition;
+  GstRdInput input;
+  StSampler *sampler;
+  GArray *end_ids;               /* tokens that end an answer */
+  gfloat *row_logits;            /* scratch */
+  gsize row_logits_size;         /* floats in it */
+};
+
+/** GstTailSession: GstRdSession.data of the tail. */
+typedef struct
+{
+  RdWishes wishes;
+  guint64 seed;                  /* for when nobody gives one */
+
+  /* generate */
+  GArray *history;               /* ids by position, -1 = not known */
+  gboolean open;                 /* an answer is being written */
+  gboolean sampled;              /* somebody has asked for a token */
+  GstRdText *text;
+  GString *given_text;           /* of tokens that were sampled before a restart */
+  guint prompt_tokens, answer_tokens;
+  guint32 max_tokens;            /* of this answer */
+  gint64 first_time, last_time;
+
+  /* The last row, whose next token is not known yet. */
+  gfloat *last_row;
+  gboolean has_last_row;
+  guint32 last_epoch, last_position;
+  gboolean last_step;
+
+  /* score */
+  GstRdScore score;              /* of the session */
+  GstRdScore window;
+  GArray *likelihoods;           /* of the window's tokens, gdouble */
+} GstTailSession;
+
+GstTailSession *gst_tail_session (GstTransformerTail * self, GstRdSession * session);
+void gst_tail_session_free (gpointer data);
+/** Keeps the last of the rows. */
+void gst_tail_keep_last_row (GstTransformerTail * self, GstTailSession * t, const GstRdRows * rows);
+
+/** Logits of @n rows in scratch memory, valid until the next call; they also go out on the logits pad. NULL: *flow says why. */
+const gfloat *gst_tail_logits (GstTransformerTail * self, GstRdSession * session, const gfloat * x, gsize n, guint32 position,
+    gboolean step, GstFlowReturn * flow);
+/** Pushes to an output; a pad that is not linked is no error as long as another one is. */
+GstFlowReturn gst_tail_push (GstTransformerTail * self, GstRdOutput * output, GstBuffer * buffer);
+
+/* -generate.c */
+GstFlowReturn gst_tail_generate (GstTransformerTail * self, GstRdSession * session, const GstRdRows * rows);
+/** The context was full (finish CONTEXT), or the answer was cancelled (NONE). */
+GstFlowReturn gst_tail_break_answer (GstTransformerTail * self, GstRdSession * session, RdFinish finish);
+/** The session is over: what is left of its text goes out; a stream that never asked for a token gets its one. */
+GstFlowReturn gst_tail_end_generate (GstTransformerTail * self, GstRdSession * session);
+/** A flush: an answer in progress is dropped. */
+void gst_tail_drop_answer (GstTailSession * t);
+
+/* -score.c */
+GstFlowReturn gst_tail_score (GstTransformerTail * self, GstRdSession * session, const GstRdRows * rows);
+void gst_tail_end_score (GstTransformerTail * self, GstRdSession * session);
+
+G_END_DECLS
