@@ -7,7 +7,8 @@
 #include <string.h>
 
 #define SCRATCH_BYTES (gsize) (16 << 20)
-#define MAX_CHUNK_ROWS 512
+/* Measured with SmolLM2-135M on a 2 MiB second-level cache: 192 to 256 rows are the fastest for Q4_1 (512: -8 %), 256 to 384 for F32. */
+#define MAX_CHUNK_ROWS 256
 #define MIN_CHUNK_ROWS 64
 /* Rows that one work item of an element-wise pass takes. */
 #define GROUP_ROWS 16
