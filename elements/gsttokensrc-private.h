@@ -1,4 +1,4 @@
-/* What the two files of tokensrc share: gsttokensrc.c (object, pads, states) and gsttokensrc-stream.c (what is sent when). */
+/* What the files of tokensrc share: gsttokensrc.c (object, states), -pads.c (text and answer) and -stream.c (what is sent when). */
 #pragma once
 #include "elements/gstrdconversation.h"
 #include "elements/gstrdoutput.h"
@@ -58,6 +58,14 @@ struct _GstTokenSrc
 void gst_token_src_settings_clear (GstTokenSrcSettings * settings);
 void gst_token_src_settings_copy (GstTokenSrcSettings * dst, const GstTokenSrcSettings * src);
 
+/* -pads.c */
+GstPad *gst_token_src_request_pad (GstElement * element, GstPadTemplate * template, const gchar * name, const GstCaps * caps);
+void gst_token_src_release_pad (GstElement * element, GstPad * pad);
+/** TRUE drops the turns that wait and takes no more. */
+void gst_token_src_set_text_flushing (GstTokenSrc * self, gboolean flushing);
+GstPadProbeReturn gst_token_src_follow_eos (GstPad * pad, GstPadProbeInfo * info, gpointer data);
+
+/* -stream.c */
 /** Resets the streaming side; errors are posted. */
 gboolean gst_token_src_stream_start (GstTokenSrc * self);
 void gst_token_src_stream_stop (GstTokenSrc * self);

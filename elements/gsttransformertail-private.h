@@ -1,4 +1,5 @@
-/* What the files of transformertail share: gsttransformertail.c (object, pads, states), -generate.c and -score.c (the tasks). */
+/* What the files of transformertail share: gsttransformertail.c (object, pads, states), -stream.c (what comes
+ * in, the model, the sessions), -generate.c and -score.c (the tasks). */
 #pragma once
 #include "elements/gstrdoutput.h"
 #include "elements/gstrdprocess.h"
@@ -73,6 +74,15 @@ typedef struct
   GstRdScore window;
   GArray *likelihoods;           /* of the window's tokens, gdouble */
 } GstTailSession;
+
+/* -stream.c */
+GstFlowReturn gst_tail_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer);
+gboolean gst_tail_sink_event (GstPad * pad, GstObject * parent, GstEvent * event);
+gboolean gst_tail_sink_query (GstPad * pad, GstObject * parent, GstQuery * query);
+/** NULL to READY: checks the file, and opens the blocks if `layers` names them. Errors are posted. */
+gboolean gst_tail_open_model (GstTransformerTail * self);
+/** Caps of the request pads, once the model is known. */
+void gst_tail_set_output_caps (GstTransformerTail * self);
 
 GstTailSession *gst_tail_session (GstTransformerTail * self, GstRdSession * session);
 void gst_tail_session_free (gpointer data);
