@@ -43,11 +43,21 @@ run_pieces (StTestChain * chain, const gint32 * ids, gsize n, gsize piece,
   }
 }
 
+/* Bits, not values: 0 and -0 differ, a NaN equals itself. */
+static guint32
+float_bits (float value)
+{
+  guint32 bits;
+
+  memcpy (&bits, &value, sizeof (bits));
+  return bits;
+}
+
 static void
 assert_same (const float *a, const float *b, gsize n)
 {
   for (gsize i = 0; i < n; i++) {
-    if (memcmp (&a[i], &b[i], sizeof (float)) != 0)
+    if (float_bits (a[i]) != float_bits (b[i]))
       g_error ("value %" G_GSIZE_FORMAT " of %" G_GSIZE_FORMAT
           " is %.9g, not %.9g", i, n, a[i], b[i]);
   }

@@ -166,6 +166,7 @@ test_damaged (Files * files, gconstpointer data)
   change_byte (files->parts[1], "blk.1.ffn_up.weight", 2000);
   model = open_part (files, 1, FALSE, &error);
   g_assert_no_error (error);
+  g_assert_nonnull (model);
   g_assert_null (open_part (files, 1, TRUE, &error));
   g_test_message ("%s", error->message);
   g_assert_error (error, ST_IDS_ERROR, ST_IDS_ERROR_MISMATCH);
