@@ -208,8 +208,10 @@ take (RdReceiver * receiver, RdPeerSession * s, RdStored * stored)
     rd_stored_free (stored);
     return FALSE;
   }
-  if (!s->started || f->truncate)
+  if (!s->started || f->truncate) {
     s->epoch = f->has_epoch ? f->epoch : 0;
+    s->position = f->position;
+  }
   f->epoch = s->epoch;
   f->has_epoch = TRUE;
   s->started = TRUE;

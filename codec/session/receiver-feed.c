@@ -5,6 +5,9 @@
 /* An idle entry that has never proved its address makes room for a new session. */
 #define UNPROVED_IDLE (2 * G_TIME_SPAN_SECOND)
 
+/* A session whose head has just spoken does not give way to another one of the same address and alias. */
+#define SUCCESSION_WAIT G_TIME_SPAN_SECOND
+
 static gboolean
 same_geometry (const RdHeader * a, const RdHeader * b)
 {
@@ -18,7 +21,8 @@ refuse (RdReceiver * receiver, const RdPeer * peer, const RdFrame * frame,
     const RdHeader * header, const gchar * why)
 {
   RdFrame f = {.type = RD_FRAME_CONTROL,.alias = frame->alias,
-    .control = RD_CONTROL_ERROR,.check = rd_session_check (header->session_id),
+    .control = RD_CONTROL_ERROR,.check = rd_session_check (header->session_id,
+        header->first_sequence),
     .payload = (const guint8 *) why,.payload_size = strlen (why)
   };
   GByteArray *out;
@@ -122,7 +126,7 @@ open_session (RdReceiver * receiver, RdPeerSession * s, RdHeader * header,
   s->state = RD_STATE_ALIVE;
   s->header = *header;
   memset (header, 0, sizeof *header);
-  s->check = rd_session_check (s->header.session_id);
+  s->check = rd_session_check (s->header.session_id, s->header.first_sequence);
   s->number = ++receiver->last_number;
   s->key_due = FALSE;
   rd_receiver_make_cookie (receiver, s);
@@ -146,8 +150,11 @@ again_header (RdReceiver * receiver, RdPeerSession * s,
     s->error_due = s->error_text != NULL;
     return;
   }
-  if (memcmp (header->cookie, s->cookie, sizeof s->cookie) == 0)
+  /* the head sends HEADER until it hears that it has proved itself */
+  if (!s->proved && memcmp (header->cookie, s->cookie, sizeof s->cookie) == 0) {
     s->proved = TRUE;
+    rd_session_want_ack (s, now);
+  }
   if (ahead < 0) {
     receiver->stats.dropped++;
     return;
@@ -155,11 +162,12 @@ again_header (RdReceiver * receiver, RdPeerSession * s,
   /* the head thinks that we have lost everything and has numbered anew */
   if (ahead > 0) {
     s->header.first_sequence = header->first_sequence;
+    s->check = rd_session_check (header->session_id, header->first_sequence);
     rd_chain_reset (s, header->first_sequence);
   }
   s->hinted = TRUE;
   s->hint = header->next_sequence;
-  rd_session_want_ack (s, now);
+  rd_session_want_ack (s, now + RD_RECEIVER_ACK_DELAY);
 }
 
 static void
@@ -176,9 +184,15 @@ new_header (RdReceiver * receiver, const RdPeer * peer, RdPeerSession * s,
     receiver->stats.foreign++;
     return;
   }
-  /* a head that was started anew under the same address and alias */
+  /* a head that was started anew under the same address and alias, or a late HEADER of one that was before */
   if (s && s->state != RD_STATE_PENDING) {
-    rd_receiver_forget_id (receiver, s);
+    if (s->peer.family != 0 && s->state == RD_STATE_ALIVE && s->proved
+        && now - s->heard < SUCCESSION_WAIT) {
+      receiver->stats.dropped++;
+      return;
+    }
+    if (s->proved || s->peer.family == 0)
+      rd_receiver_forget_id (receiver, s);
     if (s->state == RD_STATE_ALIVE)
       rd_session_finish (s, g_strdup ("The head has begun another session"), 0,
           now);
@@ -354,8 +368,10 @@ static void
 feed_control (RdReceiver * receiver, RdPeerSession * s, const RdFrame * frame,
     gint64 now)
 {
+  /* a late frame, or a numbering of which we missed the HEADER */
   if (frame->check != s->check) {
-    receiver->stats.foreign++;
+    receiver->stats.dropped++;
+    s->key_due = s->state == RD_STATE_ALIVE;
     return;
   }
   s->heard = now;

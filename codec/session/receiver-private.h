@@ -44,8 +44,8 @@ typedef struct
 {
   RdState state;
   RdPeer peer;
-  guint8 alias, check;
-  guint16 instance;
+  guint8 alias;
+  guint16 check, instance;
   guint8 cookie[RD_COOKIE_BYTES];
   gboolean proved;              /* the address is real: replies may be larger than what came */
   guint64 bytes_in, bytes_out;

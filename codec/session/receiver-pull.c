@@ -93,7 +93,8 @@ static void
 fill (const RdPeerSession * s, RdFrame * f)
 {
   f->alias = s->alias;
-  f->check = s->state == RD_STATE_PENDING ? 0 : s->check;
+  if (f->type != RD_FRAME_CONTROL || f->control != RD_CONTROL_KEY)
+    f->check = s->check;
   f->instance = s->instance;
   f->sequence = s->sequence;
   f->epoch = s->epoch;
@@ -226,7 +227,8 @@ pull_key (RdReceiver * receiver, RdPeerSession * s, gint64 now)
   s->key_due = FALSE;
   s->key_sent = now;
   receiver->stats.key_requests++;
-  return emit_control (receiver, s, RD_CONTROL_KEY, 1, NULL, 0);
+  return emit_control (receiver, s, RD_CONTROL_KEY,
+      s->state == RD_STATE_PENDING, NULL, 0);
 }
 
 static GBytes *
@@ -262,7 +264,8 @@ due_at (const RdReceiver * receiver, const RdPeerSession * s)
     default:
       if (tokens_due (s))
         return 0;
-      return MIN (MIN (s->ack_at, s->replay_at), s->working_at);
+      return MIN (MIN (key_at (s), s->ack_at), MIN (s->replay_at,
+              s->working_at));
   }
 }
 
@@ -270,10 +273,10 @@ due_at (const RdReceiver * receiver, const RdPeerSession * s)
 static GBytes *
 pull_session (RdReceiver * receiver, RdPeerSession * s, gint64 now)
 {
-  if (s->state == RD_STATE_PENDING)
-    return pull_key (receiver, s, now);
   if (s->state == RD_STATE_OVER)
     return pull_over (receiver, s);
+  if (now >= key_at (s))
+    return pull_key (receiver, s, now);
   if (tokens_due (s))
     return pull_tokens (receiver, s);
   if (now >= s->replay_at)

@@ -112,6 +112,8 @@ rd_sender_acknowledge (RdSender * s, guint8 sequence, guint32 epoch,
     guint32 position, gint64 now)
 {
   guint n = (guint8) (sequence - (guint8) s->ack_sequence), i;
+  guint64 probed = s->probe_orders[s->probe_number % RD_SENDER_PROBE_TIMES];
+  gboolean resent = FALSE;
 
   if (n > s->sent - s->acked)
     return FALSE;
@@ -121,7 +123,9 @@ rd_sender_acknowledge (RdSender * s, guint8 sequence, guint32 epoch,
   for (i = 0; i < n; i++) {
     RdRecord *r = rd_sender_record (s, s->acked);
 
-    if (i + 1 == n && r->n_sent == 1)
+    /* what waited behind a hole, or for a second acknowledgement, says nothing about the round trip */
+    resent |= r->n_sent > 1;
+    if (i + 1 == n && !resent && r->last_order > probed)
       rd_estimate_add (&s->round_trip, now - r->last_sent);
     r->missing = FALSE;
     s->history_bytes += r->size;
@@ -132,6 +136,13 @@ rd_sender_acknowledge (RdSender * s, guint8 sequence, guint32 epoch,
   }
   limit_history (s);
   return TRUE;
+}
+
+void
+rd_sender_number_anew (RdSender * s)
+{
+  s->ack_sequence = s->header.first_sequence = s->next_sequence;
+  s->check = rd_session_check (s->header.session_id, s->next_sequence);
 }
 
 gboolean
@@ -150,9 +161,10 @@ rd_sender_restart (RdSender * s)
   s->acked = s->sent = 0;
   s->history_bytes = 0;
   s->held = 0;
-  s->ack_sequence = s->header.first_sequence = s->next_sequence;
+  rd_sender_number_anew (s);
   s->confirmed = FALSE;
   s->header_out = FALSE;
+  s->linger_until = 0;
   memset (s->header.cookie, 0, sizeof s->header.cookie);
   return TRUE;
 }

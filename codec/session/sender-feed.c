@@ -4,6 +4,7 @@
 
 /* How many frames sent later may arrive before one is taken for lost. */
 #define REORDER 3
+#define LATE_KEYS 4
 #define KEY_WAIT (20 * G_TIME_SPAN_MILLISECOND)
 
 void
@@ -52,15 +53,27 @@ is_ours (const RdSender * s, const RdFrame * frame)
       || (frame->control == RD_CONTROL_KEY && frame->check == 0);
 }
 
-static gboolean
-is_dead (const RdSender * s, guint16 instance)
+/* Place of @instance among the lives that are over, -1 = not there. */
+static gint
+find_dead (const RdSender * s, guint16 instance)
 {
-  guint i;
+  gint i;
 
-  for (i = 0; i < MIN (s->n_dead, RD_SENDER_DEAD_INSTANCES); i++)
+  for (i = 0; i < RD_SENDER_DEAD_INSTANCES; i++)
     if (s->dead[i] == instance)
-      return TRUE;
-  return FALSE;
+      return i;
+  return -1;
+}
+
+/* Who answers a probe that was sent since the present life was met is alive, whatever late frames made us believe. */
+static gboolean
+is_fresh_answer (const RdSender * s, const RdFrame * frame)
+{
+  return frame->type == RD_FRAME_CONTROL
+      && (frame->control == RD_CONTROL_ACK
+      || frame->control == RD_CONTROL_REPLAY
+      || frame->control == RD_CONTROL_END_ACK)
+      && frame->aux > s->met_at_probe && frame->aux <= s->probe_number;
 }
 
 static void
@@ -73,25 +86,31 @@ restart (RdSender * s)
 
 /* A tail that was started anew has another number. FALSE: a late frame of an earlier life. */
 static gboolean
-meet_instance (RdSender * s, guint16 instance)
+meet_instance (RdSender * s, const RdFrame * frame)
 {
-  if (instance == 0)
+  gint dead = find_dead (s, frame->instance);
+
+  if (frame->instance == 0)
     return FALSE;
-  if (instance == s->instance)
+  if (frame->instance == s->instance)
     return TRUE;
-  if (is_dead (s, instance))
+  if (dead >= 0 && !is_fresh_answer (s, frame))
     return FALSE;
   if (s->instance) {
-    s->dead[s->n_dead++ % RD_SENDER_DEAD_INSTANCES] = s->instance;
+    if (dead < 0)
+      dead = (gint) (s->n_dead++ % RD_SENDER_DEAD_INSTANCES);
+    s->dead[dead] = s->instance;
     restart (s);
   }
-  s->instance = instance;
+  s->instance = frame->instance;
+  s->met_at_probe = s->probe_number;
   return TRUE;
 }
 
 static void
 take_cookie (RdSender * s, const RdFrame * frame)
 {
+  s->late_keys = 0;
   if (frame->has_cookie)
     memcpy (s->header.cookie, frame->cookie, RD_COOKIE_BYTES);
   else
@@ -131,29 +150,38 @@ replay_holds (const RdFrame * frame, guint i)
       && (frame->payload[i / 8] >> (i % 8) & 1);
 }
 
-/* A frame is lost if it was sent before the probe that is answered here, or clearly before a frame that has arrived. */
-static void
-take_replay (RdSender * s, const RdFrame * frame)
+/* Marks what is lost: sent before the probe that is answered here, clearly before a frame that has arrived, or so long ago that it
+ * cannot be on its way while a later one has arrived. TRUE if there is any. */
+static gboolean
+take_replay (RdSender * s, const RdFrame * frame, gint64 now)
 {
+  gboolean found = FALSE;
   guint64 lost_before = 0;
-  guint n = s->sent - s->acked, slot, i;
+  guint n = s->sent - s->acked, holes = 0, slot, i;
 
   /* a late one speaks of holes that are filled */
   if ((guint8) frame->sequence != (guint8) s->ack_sequence)
-    return;
-  for (i = 0; i < n; i++)
-    if (replay_holds (frame, i)
-        && rd_sender_record (s, s->acked + i)->last_order > REORDER)
-      lost_before = MAX (lost_before,
-          rd_sender_record (s, s->acked + i)->last_order - REORDER);
+    return FALSE;
+  for (i = 0; i < n; i++) {
+    guint64 order = rd_sender_record (s, s->acked + i)->last_order;
+
+    if (!replay_holds (frame, i))
+      continue;
+    holes = i;
+    if (order > REORDER)
+      lost_before = MAX (lost_before, order - REORDER);
+  }
   if (find_probe (s, frame->aux, &slot))
     lost_before = MAX (lost_before, s->probe_orders[slot]);
   for (i = 0; i < n; i++) {
     RdRecord *r = rd_sender_record (s, s->acked + i);
 
-    if (!replay_holds (frame, i) && r->last_order <= lost_before)
-      r->missing = TRUE;
+    if (!replay_holds (frame, i) && (r->last_order <= lost_before
+            || (i < holes
+                && now - r->last_sent >= rd_sender_round_trip_limit (s))))
+      found = r->missing = TRUE;
   }
+  return found;
 }
 
 static void
@@ -162,12 +190,18 @@ take_key (RdSender * s, const RdFrame * frame, gint64 now)
   gint64 wait = s->round_trip.mean ? s->round_trip.mean : KEY_WAIT;
   guint i;
 
-  s->confirmed = FALSE;
-  if (frame->aux != 1)
+  if (frame->aux != 1) {
+    s->confirmed = FALSE;
     return;
-  /* the same tail has dropped the session, or its new life has by chance the number of the old one */
-  if (s->acked > 0)
+  }
+  /* a tail that has acknowledged something does not forget it under the same number: the question is a late one, unless it comes again
+   * and again (a new life has by chance the number of the old one) */
+  if (s->acked > 0) {
+    if (++s->late_keys < LATE_KEYS)
+      return;
     restart (s);
+  }
+  s->confirmed = FALSE;
   for (i = 0; i < s->sent; i++) {
     RdRecord *r = rd_sender_record (s, i);
 
@@ -182,7 +216,10 @@ take_probe_answer (RdSender * s, const RdFrame * frame, gint64 now)
 
   if (!find_probe (s, frame->aux, &slot))
     return;
-  s->answered = TRUE;
+  s->answered = frame->control == RD_CONTROL_ACK;
+  if (s->answered)
+    s->probe_at = MAX (s->probe_at, s->probe_times[slot] +
+        rd_sender_probe_interval (s));
   rd_estimate_add (&s->round_trip, now - s->probe_times[slot]);
 }
 
@@ -194,9 +231,12 @@ pop_awaited (RdSender * s, guint64 below, gint64 now)
   while (n < s->awaited->len
       && g_array_index (s->awaited, RdAwaited, n).position < below)
     n++;
-  if (n == 1 && g_array_index (s->awaited, RdAwaited, 0).timed && !s->probed)
-    rd_estimate_add (&s->step_time,
-        now - g_array_index (s->awaited, RdAwaited, 0).sent);
+  if (n == 1) {
+    const RdAwaited *a = &g_array_index (s->awaited, RdAwaited, 0);
+
+    if (a->step && a->undisturbed)
+      rd_estimate_add (&s->step_time, now - a->sent);
+  }
   if (n)
     g_array_remove_range (s->awaited, 0, n);
 }
@@ -265,7 +305,7 @@ take_control (RdSender * s, const RdFrame * frame, gint64 now,
   if (frame->control != RD_CONTROL_WORKING)
     take_probe_answer (s, frame, now);
   if (frame->control == RD_CONTROL_REPLAY)
-    take_replay (s, frame);
+    progress |= take_replay (s, frame, now);
   /* after END_ACK one last END tells the tail that it need not wait for ours any more */
   if (frame->control == RD_CONTROL_END_ACK && s->ending && !s->ended
       && s->acked == s->chain->len)
@@ -287,7 +327,7 @@ rd_sender_feed (RdSender * s, const RdFrame * frame, gint64 now,
     take_error (s, frame, input);
     return;
   }
-  if (!meet_instance (s, frame->instance) || s->over)
+  if (!meet_instance (s, frame) || s->over)
     return;
   s->heard = now;
   if (frame->type == RD_FRAME_TOKENS) {

@@ -33,7 +33,8 @@ typedef struct
 typedef struct
 {
   guint32 position;             /* of the token */
-  gboolean timed;               /* step regime, sent once: its round trip says what a step costs */
+  gboolean step;                /* its row is of the step regime */
+  gboolean undisturbed;         /* no probe, no second sending: its round trip says what a step costs */
   gint64 sent;
 } RdAwaited;
 
@@ -47,7 +48,8 @@ struct _RdSender
 {
   RdSenderConfig config;
   RdHeader header;
-  guint8 alias, check;
+  guint8 alias;
+  guint16 check;
 
   /* records: [0, acked) are stored by the tail, [acked, sent) are in flight, [sent, len) wait */
   GPtrArray *chain;
@@ -68,6 +70,8 @@ struct _RdSender
 
   guint16 instance, dead[RD_SENDER_DEAD_INSTANCES];
   guint n_dead;
+  guint64 met_at_probe;         /* probe_number when the present instance was met */
+  guint late_keys;              /* since anything else came from the tail */
 
   /* tokens of the present epoch */
   GArray *awaited;              /* RdAwaited, ascending */
@@ -83,7 +87,7 @@ struct _RdSender
   guint64 probe_orders[RD_SENDER_PROBE_TIMES];  /* RdSender.order when that probe was sent */
   guint64 order;                /* STATES frames sent, counting every copy */
   guint backoff;
-  gboolean probed, answered;    /* since the last progress */
+  gboolean answered;            /* the last probe: the tail lives and has everything */
   gboolean awaiting;
   gint64 awaiting_since, heard, probe_at, last_out;
 
@@ -111,6 +115,8 @@ RdRecord *rd_sender_record (const RdSender * sender, guint i);
 gsize rd_sender_cost (const RdSender * sender, guint from, guint to);
 /** Takes an acknowledgement up to the STATES sequence whose low 8 bits are @sequence. FALSE if it is stale or makes no sense. */
 gboolean rd_sender_acknowledge (RdSender * sender, guint8 sequence, guint32 epoch, guint32 position, gint64 now);
+/** The next frame begins a numbering: what was said about earlier numbers does not count any more. */
+void rd_sender_number_anew (RdSender * sender);
 /** Everything from the beginning on has to be sent again, under new numbers. FALSE if the beginning is no longer there. */
 gboolean rd_sender_restart (RdSender * sender);
 /** A token at @position has become known: a replay will give it. */
@@ -118,6 +124,10 @@ void rd_sender_note_token (RdSender * sender, guint32 position, gint32 id);
 
 /* sender-pull.c */
 /** Brings the timers up to date after something has changed. @progress: what was awaited has come nearer. */
+/** Time after which something sent is taken for lost if nothing has come of it. */
+gint64 rd_sender_round_trip_limit (const RdSender * sender);
+/** From a probe to the next. */
+gint64 rd_sender_probe_interval (const RdSender * sender);
 void rd_sender_touch (RdSender * sender, gboolean progress, gint64 now);
 void rd_sender_fail (RdSender * sender, gchar * message);
 

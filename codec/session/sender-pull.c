@@ -4,17 +4,29 @@
 
 #define FIRST_TIMEOUT (100 * G_TIME_SPAN_MILLISECOND)
 #define PREFILL_TIMEOUT (200 * G_TIME_SPAN_MILLISECOND)
+#define MAX_TIMEOUT G_TIME_SPAN_SECOND  /* whatever the estimates say, as long as the round trip is below half of it */
 #define MIN_TIMEOUT (25 * G_TIME_SPAN_MILLISECOND)
 #define ACK_SLACK (20 * G_TIME_SPAN_MILLISECOND)        /* the tail may delay an acknowledgement */
+/* a tail that lives and has everything is asked less and less often, one that is silent up to so many times before it is given up */
 #define ANSWERED_MAX G_TIME_SPAN_SECOND
 #define PROBES_PER_TIMEOUT 64
 #define ENDS_PER_LINGER 32
 #define MAX_BACKOFF 10
 
+/* Time after which something measured by @e is late. */
 static gint64
-estimate_limit (const RdEstimate * e)
+estimate_limit (const RdEstimate * e, gint64 unknown)
 {
-  return e->mean + 4 * e->deviation;
+  if (!e->mean)
+    return unknown;
+  return MIN (e->mean + 4 * e->deviation + ACK_SLACK, MAX (MAX_TIMEOUT,
+          2 * e->mean));
+}
+
+gint64
+rd_sender_round_trip_limit (const RdSender * s)
+{
+  return estimate_limit (&s->round_trip, FIRST_TIMEOUT);
 }
 
 /* How long what is awaited may take before it is worth a question. */
@@ -22,19 +34,18 @@ static gint64
 awaited_timeout (const RdSender * s)
 {
   const RdAwaited *first;
-  gint64 t = s->round_trip.mean ? estimate_limit (&s->round_trip) + ACK_SLACK
-      : FIRST_TIMEOUT;
+  gint64 t = rd_sender_round_trip_limit (s);
 
   if (s->sent == s->acked && s->awaited->len) {
     first = &g_array_index (s->awaited, RdAwaited, 0);
-    t = MAX (t, first->timed && s->step_time.mean
-        ? estimate_limit (&s->step_time) + ACK_SLACK : PREFILL_TIMEOUT);
+    t = MAX (t, first->step ? estimate_limit (&s->step_time, PREFILL_TIMEOUT)
+        : PREFILL_TIMEOUT);
   }
   return MAX (t, MIN_TIMEOUT);
 }
 
-static gint64
-probe_interval (const RdSender * s)
+gint64
+rd_sender_probe_interval (const RdSender * s)
 {
   gint64 t = awaited_timeout (s);
   gint64 max = s->answered ? ANSWERED_MAX
@@ -65,7 +76,7 @@ rd_sender_touch (RdSender * s, gboolean progress, gint64 now)
     if (!s->awaiting)
       s->awaiting_since = now;
     s->backoff = 0;
-    s->probed = s->answered = FALSE;
+    s->answered = FALSE;
     s->probe_at = now + awaited_timeout (s);
   }
   s->awaiting = awaiting;
@@ -250,6 +261,15 @@ append_states (RdSender * s, const RdRecord * r, GByteArray * out)
 }
 
 static void
+disturb_awaited (RdSender * s)
+{
+  guint i;
+
+  for (i = 0; i < s->awaited->len; i++)
+    g_array_index (s->awaited, RdAwaited, i).undisturbed = FALSE;
+}
+
+static void
 note_first_sending (RdSender * s, RdRecord * r, gint64 now)
 {
   gboolean last = r->fragment_offset + r->size >= r->fragment_total;
@@ -261,7 +281,7 @@ note_first_sending (RdSender * s, RdRecord * r, gint64 now)
     s->stats.tokens += r->count;
   if (r->sample && !r->given && last && r->epoch == s->epoch && !s->ending
       && !s->cancelled && s->feedback_open) {
-    RdAwaited a = { r->position + r->count, r->step, now };
+    RdAwaited a = { r->position + r->count, r->step, TRUE, now };
 
     g_array_append_val (s->awaited, a);
   }
@@ -274,6 +294,7 @@ note_sent (RdSender * s, guint index, RdRecord * r, gsize bytes, gint64 now)
   if (r->n_sent++ == 0) {
     note_first_sending (s, r, now);
   } else {
+    disturb_awaited (s);
     s->stats.retransmitted_frames++;
     s->stats.retransmitted_bytes += bytes;
   }
@@ -341,7 +362,7 @@ next_probe_number (RdSender * s, gint64 now)
 
   s->probe_times[number % RD_SENDER_PROBE_TIMES] = now;
   s->probe_orders[number % RD_SENDER_PROBE_TIMES] = s->order;
-  s->probed = TRUE;
+  disturb_awaited (s);
   return number;
 }
 
@@ -366,8 +387,9 @@ pull_probe (RdSender * s, gint64 now, gboolean * key)
 {
   guint64 number = next_probe_number (s, now);
 
+  s->probe_at = now + rd_sender_probe_interval (s);
   s->backoff++;
-  s->probe_at = now + probe_interval (s);
+  s->answered = FALSE;
   s->stats.probes++;
   return pull_control (s, RD_CONTROL_PROBE, number, now, key);
 }

@@ -11,16 +11,18 @@ rd_sender_new (const RdSenderConfig * config, const RdHeader * header,
     guint8 alias)
 {
   RdSender *s = g_new0 (RdSender, 1);
+  guint i;
 
   s->config = *config;
   rd_header_copy (&s->header, header);
   s->header.has_feedback = config->has_feedback;
   memset (s->header.cookie, 0, sizeof s->header.cookie);
   s->alias = alias;
-  s->check = rd_session_check (header->session_id);
-  /* Numbering starts anywhere, so that late frames of another session under the same alias rarely fit. */
-  s->next_sequence = rd_crc32c (1, header->session_id, RD_SESSION_ID_BYTES);
-  s->ack_sequence = s->header.first_sequence = s->next_sequence;
+  /* Numbering starts anywhere, so that late frames of another session under the same alias rarely fit. (Not at a CRC of the id: appended to
+   * the id in rd_session_check() it would give the same check for every session.) */
+  for (i = 0; i < 4; i++)
+    s->next_sequence = s->next_sequence << 8 | header->session_id[i];
+  rd_sender_number_anew (s);
   s->chain = g_ptr_array_new_with_free_func ((GDestroyNotify) rd_record_free);
   s->awaited = g_array_new (FALSE, FALSE, sizeof (RdAwaited));
   s->feedback_open = config->has_feedback;

@@ -16,12 +16,14 @@ parse_invalid (GError ** error, const gchar * what)
   return parse_error (error, RD_WIRE_ERROR_INVALID, what);
 }
 
-guint8
-rd_session_check (const guint8 session_id[RD_SESSION_ID_BYTES])
+guint16
+rd_session_check (const guint8 session_id[RD_SESSION_ID_BYTES],
+    guint32 first_sequence)
 {
+  guint32 le = GUINT32_TO_LE (first_sequence);
   guint32 crc = rd_crc32c (0, session_id, RD_SESSION_ID_BYTES);
 
-  return (guint8) (crc % 255 + 1);
+  return (guint16) (rd_crc32c (crc, &le, sizeof le) % 65535 + 1);
 }
 
 gint32
@@ -185,7 +187,7 @@ parse_tokens (RdReader * r, RdFrame * frame, GError ** error)
   gint64 ack;
   guint32 n;
 
-  frame->check = rd_read_u8 (r);
+  frame->check = (guint16) rd_read_le (r, 2);
   frame->instance = (guint16) rd_read_le (r, 2);
   frame->epoch = rd_read_varint32 (r);
   zigzag = rd_read_varint64 (r);
@@ -210,7 +212,7 @@ static gboolean
 parse_control (RdReader * r, RdFrame * frame, GError ** error)
 {
   frame->control = rd_read_u8 (r);
-  frame->check = rd_read_u8 (r);
+  frame->check = (guint16) rd_read_le (r, 2);
   frame->instance = (guint16) rd_read_le (r, 2);
   frame->epoch = rd_read_varint32 (r);
   frame->value = rd_read_varint64 (r);

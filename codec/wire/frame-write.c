@@ -134,7 +134,7 @@ append_tokens (GByteArray * out, const RdFrame * frame, const gint32 * ids,
     return write_invalid (error, "positions beyond 32 bits");
   if ((guint) frame->finish > RD_FINISH_CONTEXT)
     return write_invalid (error, "an unknown finish");
-  rd_append_u8 (out, frame->check);
+  rd_append_le (out, frame->check, 2);
   rd_append_le (out, frame->instance, 2);
   rd_varint_append (out, frame->epoch);
   rd_varint_append (out, delta < 0 ? (guint64) - delta * 2 - 1
@@ -155,7 +155,7 @@ append_control (GByteArray * out, const RdFrame * frame, GError ** error)
   if (frame->payload_size > RD_MAX_CONTROL_TEXT)
     return write_invalid (error, "a CONTROL payload over 512 bytes");
   rd_append_u8 (out, (guint8) frame->control);
-  rd_append_u8 (out, frame->check);
+  rd_append_le (out, frame->check, 2);
   rd_append_le (out, frame->instance, 2);
   rd_varint_append (out, frame->epoch);
   rd_varint_append (out, frame->value);

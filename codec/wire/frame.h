@@ -149,7 +149,7 @@ typedef struct
   guint8 id_bits;               /* set by the parser */
 
   /* TOKENS and CONTROL */
-  guint8 check;                 /* rd_session_check() of the session id, 0 if the tail does not know it */
+  guint16 check;                /* rd_session_check(), 0 if the tail does not know the session */
   guint16 instance;             /* tail: its life's number, differs after a restart; head: the last one heard, 0 = none */
   gboolean has_cookie;          /* tail: the head has not proved its address yet */
   guint8 cookie[RD_COOKIE_BYTES];
@@ -175,8 +175,8 @@ gint32 rd_frame_id (const RdFrame * frame, guint32 i);
 guint32 rd_frame_n_row_ids (const RdFrame * frame);
 /** rd_frame_given_id: id of the token after the last row of a STATES frame with `given`, else -1. */
 gint32 rd_frame_given_id (const RdFrame * frame);
-/** rd_session_check: the byte that TOKENS and CONTROL carry of a session id, never 0. */
-guint8 rd_session_check (const guint8 session_id[RD_SESSION_ID_BYTES]);
+/** rd_session_check: by this number TOKENS and CONTROL tell that they mean this session and this numbering; never 0. */
+guint16 rd_session_check (const guint8 session_id[RD_SESSION_ID_BYTES], guint32 first_sequence);
 
 /** rd_frame_write: appends the frame's bytes to @out. For STATES and TOKENS @ids are given as gint32 (frame->n_ids of
  * them). A HEADER's payload comes from @header (else NULL); payload_size is ignored where the type defines the payload (HEADER, TOKENS).
