@@ -15,6 +15,16 @@ gst_rd_input_clear (GstRdInput * input)
   g_clear_object (&input->adapter);
 }
 
+void
+gst_rd_input_reset (GstRdInput * input)
+{
+  GstAdapter *adapter = input->adapter;
+
+  gst_adapter_clear (adapter);
+  memset (input, 0, sizeof *input);
+  input->adapter = adapter;
+}
+
 gsize
 gst_rd_input_flush (GstRdInput * input)
 {

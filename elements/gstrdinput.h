@@ -10,6 +10,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   gboolean configured;
+  gboolean refused;              /* the caps were refused, and that was said: they come again with every buffer */
   gboolean ids;                  /* token ids, else hidden states */
   guint vocab_size;              /* of ids; 0 = not known */
   gchar tokenizer_id[65];        /* of ids; "" = not known */
@@ -33,6 +34,8 @@ typedef struct
 
 void gst_rd_input_init (GstRdInput * input);
 void gst_rd_input_clear (GstRdInput * input);
+/** As after gst_rd_input_init(). */
+void gst_rd_input_reset (GstRdInput * input);
 /** Forgets the bytes of an unfinished row; the number of them is returned. */
 gsize gst_rd_input_flush (GstRdInput * input);
 gboolean gst_rd_input_set_caps (GstRdInput * input, const GstCaps * caps, GError ** error);

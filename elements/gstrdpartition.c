@@ -158,19 +158,24 @@ check_states (const GstRdPartition * p, const GstRdStateInfo * info,
         "layers=a-b", p->first, p->last, config->name);
     return FALSE;
   }
-  if ((info->hidden_size && info->hidden_size != config->hidden_size)
-      || (info->split_layer >= 0 && info->split_layer != p->first)
-      || (strict && info->model_id[0] && strcmp (info->model_id, id) != 0)) {
+  gboolean other_file = info->model_id[0] && strcmp (info->model_id, id) != 0;
+  gboolean other_size = info->hidden_size
+      && info->hidden_size != config->hidden_size;
+  gboolean other_split = info->split_layer >= 0
+      && info->split_layer != p->first;
+  if (other_size || other_split || (strict && other_file)) {
     g_autofree gchar *split = info->split_layer < 0 ? g_strdup ("unknown") :
         g_strdup_printf ("%d", info->split_layer);
 
     g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
         "this side holds %s (id %.12s, hidden size %u) split %d, the stream "
-        "was made for %s (id %.12s, hidden size %u) split %s; give both sides "
-        "the same model file%s", config->name, id, config->hidden_size,
+        "was made for %s (id %.12s, hidden size %u) split %s; %s",
+        config->name, id, config->hidden_size,
         p->first, info->model_name[0] ? info->model_name : "a model",
         info->model_id[0] ? info->model_id : "unknown", info->hidden_size,
-        split, strict ? ", or set model-check=architecture" : "");
+        split, other_size || other_file ? "give both sides the same model "
+        "file, or set model-check=architecture if it is the same in another "
+        "type" : "let layers begin where the stream was cut");
     return FALSE;
   }
   return TRUE;

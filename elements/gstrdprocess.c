@@ -41,10 +41,15 @@ gst_rd_fail_session (GstElement * element, GstPad * sinkpad,
 }
 
 void
-gst_rd_refuse_caps (GstElement * element, GstPad * sinkpad, GError * error)
+gst_rd_refuse_caps (GstElement * element, GstPad * sinkpad,
+    GstRdInput * input, GError * error)
 {
   g_autoptr (GError) owned = error;
 
+  input->configured = FALSE;
+  if (input->refused)
+    return;
+  input->refused = TRUE;
   gst_rd_post_error (element, owned);
   gst_pad_push_event (sinkpad,
       gst_rd_event_new_error (GST_RD_ALL_SESSIONS, owned->message));
@@ -111,6 +116,10 @@ gst_rd_process (GstElement * element, GstPad * sinkpad, GstRdPartition * p,
   GError *error = NULL;
 
   *flow = GST_FLOW_OK;
+  if (input->refused) {
+    *flow = GST_FLOW_NOT_NEGOTIATED;
+    return GST_RD_DROPPED;
+  }
   if (!input->configured || !p->model) {
     GST_ELEMENT_ERROR (element, STREAM, WRONG_TYPE,
         ("Data arrives without caps; put a capsfilter with "

@@ -21,9 +21,9 @@ GstFlowReturn gst_rd_fail_session (GstElement * element, GstPad * sinkpad, GstRd
 /** Posts @error as an element error of its own domain. */
 void gst_rd_post_error (GstElement * element, const GError * error);
 
-/** gst_rd_refuse_caps: caps that this element cannot take: an element error here, and rd-error upstream for every session.
+/** gst_rd_refuse_caps: caps that this element cannot take: an element error here, and rd-error upstream for every session; both once.
  * Consumes @error. */
-void gst_rd_refuse_caps (GstElement * element, GstPad * sinkpad, GError * error);
+void gst_rd_refuse_caps (GstElement * element, GstPad * sinkpad, GstRdInput * input, GError * error);
 
 /** A SEGMENT event in time: of bytes (filesrc), an open one from 0 in its place. Consumes and returns @event. */
 GstEvent *gst_rd_time_segment (GstEvent * event);

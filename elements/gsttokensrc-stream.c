@@ -11,12 +11,15 @@
 /* Session numbers are the process's, so that several sources can share elements. 0 is the session of streams without meta. */
 static gint last_session;
 
+/* After an error was posted the stream ends in order: the far side is told, and the base class posts no second error. */
+#define FAILED GST_FLOW_EOS
+
 static GstFlowReturn
 fail (GstTokenSrc * self, GError * error)
 {
   gst_rd_post_error (GST_ELEMENT (self), error);
   g_error_free (error);
-  return GST_FLOW_ERROR;
+  return FAILED;
 }
 
 /* ---- text to be sent ---- */
@@ -211,7 +214,7 @@ prompt_did_not_fit (GstTokenSrc * self, guint32 position)
       ("A prompt of %u tokens does not fit the context of the model's "
           "elements; raise context-size or shorten it.", n),
       ("full at position %u", position));
-  return GST_FLOW_ERROR;
+  return FAILED;
 }
 
 static GstFlowReturn
@@ -242,7 +245,7 @@ receive (GstTokenSrc * self, GstEvent * event)
       GST_ELEMENT_ERROR (self, STREAM, FAILED,
           ("Tokens were lost on the way back: position %u came after %u.",
               position, self->conversation.position), (NULL));
-      return GST_FLOW_ERROR;
+      return FAILED;
   }
   return GST_FLOW_OK;
 }
@@ -453,7 +456,7 @@ interrupted (GstTokenSrc * self, GstFlowReturn * flow)
   if (error) {
     GST_ELEMENT_ERROR (self, STREAM, FAILED,
         ("The far side ended the session: %s", error), (NULL));
-    *flow = GST_FLOW_ERROR;
+    *flow = FAILED;
     return TRUE;
   }
   if (rewind && self->announced)

@@ -277,8 +277,7 @@ set_caps (GstTransformerHead * self, GstPad * pad, GstEvent * event)
   gst_event_parse_caps (event, &caps);
   if (!gst_rd_input_set_caps (&self->input, caps, &error)
       || !gst_rd_partition_check (&self->partition, &self->input, &error)) {
-    self->input.configured = FALSE;
-    gst_rd_refuse_caps (GST_ELEMENT (self), pad, error);
+    gst_rd_refuse_caps (GST_ELEMENT (self), pad, &self->input, error);
     return FALSE;
   }
   gst_pad_check_reconfigure (self->srcpad);
@@ -398,8 +397,7 @@ gst_transformer_head_change_state (GstElement * element,
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
     gst_event_replace (&self->held_segment, NULL);
     gst_rd_partition_end_all (&self->partition);
-    gst_rd_input_flush (&self->input);
-    self->input.configured = FALSE;
+    gst_rd_input_reset (&self->input);
   } else if (transition == GST_STATE_CHANGE_READY_TO_NULL) {
     gst_rd_partition_close (&self->partition);
   }

@@ -322,8 +322,7 @@ set_caps (GstTransformerTail * self, GstPad * pad, GstEvent * event)
   if (!gst_rd_input_set_caps (&self->input, caps, &error)
       || !open_for_stream (self, &error)
       || !gst_rd_partition_check (&self->partition, &self->input, &error)) {
-    self->input.configured = FALSE;
-    gst_rd_refuse_caps (GST_ELEMENT (self), pad, error);
+    gst_rd_refuse_caps (GST_ELEMENT (self), pad, &self->input, error);
     return FALSE;
   }
   gst_tail_set_output_caps (self);

@@ -158,8 +158,7 @@ gst_transformer_tail_change_state (GstElement * element,
   result = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
     gst_rd_partition_end_all (&self->partition);
-    gst_rd_input_flush (&self->input);
-    self->input.configured = FALSE;
+    gst_rd_input_reset (&self->input);
   } else if (transition == GST_STATE_CHANGE_READY_TO_NULL) {
     gst_rd_partition_close (&self->partition);
     g_clear_pointer (&self->sampler, st_sampler_free);
