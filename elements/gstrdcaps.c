@@ -244,6 +244,26 @@ rows_to_float (const guint8 * data, GstRdFormat format, gsize count)
   return x;
 }
 
+guint
+gst_rd_state_info_peek_hidden_size (const GstRdStateInfo * info,
+    GstBuffer * buffer, GError ** error)
+{
+  guint8 header[TENSOR_HEADER_SIZE];
+
+  if (info->hidden_size)
+    return info->hidden_size;
+  gsize got = gst_buffer_extract (buffer, 0, header, sizeof header);
+  guint size = got < sizeof header ? 0 :
+      GST_READ_UINT32_LE (header + 4 * WORD_DIMENSION);
+  if (size == 0 || size > G_MAXINT) {
+    g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
+        "a buffer of %" G_GSIZE_FORMAT " bytes does not tell how many values "
+        "a row of hidden states has", gst_buffer_get_size (buffer));
+    return 0;
+  }
+  return size;
+}
+
 gfloat *
 gst_rd_state_info_read (const GstRdStateInfo * info, GstBuffer * buffer,
     guint hidden_size, gsize * n, GError ** error)

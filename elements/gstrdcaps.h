@@ -39,6 +39,8 @@ typedef struct
 gboolean gst_rd_state_info_from_caps (GstRdStateInfo * info, const GstCaps * caps, GError ** error);
 /** Fixed caps; fields that are not known are left out. */
 GstCaps *gst_rd_state_info_to_caps (const GstRdStateInfo * info);
+/** Values a row, for caps that do not say it (flexible tensors: from the header in @buffer); 0 and an error if there are none. */
+guint gst_rd_state_info_peek_hidden_size (const GstRdStateInfo * info, GstBuffer * buffer, GError ** error);
 /** Rows of @buffer as F32 (n x hidden_size), newly allocated with g_malloc; checks sizes and the flexible header. An empty buffer is an
  * error. */
 gfloat *gst_rd_state_info_read (const GstRdStateInfo * info, GstBuffer * buffer, guint hidden_size, gsize * n, GError ** error);
