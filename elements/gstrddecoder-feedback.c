@@ -12,7 +12,7 @@ GST_DEBUG_CATEGORY_EXTERN (gst_rd_decoder_debug);
 /* ---- the task ---- */
 
 static void
-start_stream (GstRdDecoder * self, GstPad *pad)
+start_stream (GstRdDecoder * self, GstPad * pad)
 {
   g_autofree gchar *id = gst_pad_create_stream_id (pad, GST_ELEMENT (self),
       "feedback");
@@ -28,7 +28,7 @@ start_stream (GstRdDecoder * self, GstPad *pad)
 }
 
 static void
-push_bytes (GstRdDecoder * self, GstPad *pad, GBytes *bytes,
+push_bytes (GstRdDecoder * self, GstPad * pad, GBytes * bytes,
     const RdPeer * to)
 {
   GstBuffer *buffer = gst_buffer_new_wrapped_bytes (bytes);
@@ -103,7 +103,7 @@ feedback_loop (gpointer data)
 }
 
 static gboolean
-feedback_activate_mode (GstPad *pad, GstObject *parent, GstPadMode mode,
+feedback_activate_mode (GstPad * pad, GstObject * parent, GstPadMode mode,
     gboolean active)
 {
   GstRdDecoder *self = GST_RD_DECODER (parent);
@@ -122,7 +122,7 @@ feedback_activate_mode (GstPad *pad, GstObject *parent, GstPadMode mode,
 
 /* Nothing that comes up from there goes to the source of the states. */
 static gboolean
-feedback_event (GstPad *pad, GstObject *parent, GstEvent *event)
+feedback_event (GstPad * pad, GstObject * parent, GstEvent * event)
 {
   (void) pad;
   (void) parent;
@@ -131,7 +131,7 @@ feedback_event (GstPad *pad, GstObject *parent, GstEvent *event)
 }
 
 GstPad *
-gst_rd_decoder_feedback_new (GstPadTemplate *templ, const gchar *name)
+gst_rd_decoder_feedback_new (GstPadTemplate * templ, const gchar * name)
 {
   GstPad *pad = gst_pad_new_from_template (templ, name ? name : "feedback");
 
@@ -155,8 +155,8 @@ plays_recording (GstRdDecoder * self)
 
 /* With no `feedback` to leave by: up the pipeline, where rdencoder is if all is in one process. */
 static gboolean
-pass_upstream (GstRdDecoder * self, GstEvent *event, guint32 number,
-    gboolean *waits)
+pass_upstream (GstRdDecoder * self, GstEvent * event, guint32 number,
+    gboolean * waits)
 {
   g_mutex_lock (&self->lock);
   GstRdDecoderSession *session = gst_rd_decoder_find (self, number);
@@ -185,7 +185,7 @@ complain (GstRdDecoder * self)
 
 /* The tail may be torn down as soon as this returns, so the word has to leave before. */
 static void
-send_error (GstRdDecoder * self, guint32 number, const gchar *message)
+send_error (GstRdDecoder * self, guint32 number, const gchar * message)
 {
   g_mutex_lock (&self->lock);
   if (self->receiver)
@@ -195,7 +195,7 @@ send_error (GstRdDecoder * self, guint32 number, const gchar *message)
 }
 
 gboolean
-gst_rd_decoder_src_event (GstPad *pad, GstObject *parent, GstEvent *event)
+gst_rd_decoder_src_event (GstPad * pad, GstObject * parent, GstEvent * event)
 {
   GstRdDecoder *self = GST_RD_DECODER (parent);
   gboolean feedback = gst_rd_decoder_has_feedback (self);

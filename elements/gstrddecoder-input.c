@@ -20,7 +20,7 @@ typedef struct
 } Arrival;
 
 static void
-take_frame (const RdFrame *frame, gpointer user_data)
+take_frame (const RdFrame * frame, gpointer user_data)
 {
   Arrival *arrival = user_data;
 
@@ -42,11 +42,11 @@ wait_for_room (GstRdDecoder * self, gboolean datagram)
 }
 
 GstFlowReturn
-gst_rd_decoder_chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
+gst_rd_decoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 {
   GstRdDecoder *self = GST_RD_DECODER (parent);
   gboolean datagram = gst_buffer_get_net_address_meta (buffer) != NULL;
-  Arrival arrival = { self, { {0,}, 0, 0, 0 }, 0 };
+  Arrival arrival = { self, {{0,}, 0, 0, 0}, 0 };
   GstMapInfo map;
 
   if (!gst_rd_buffer_is_framed (pad, buffer, GST_RD_STATES_MEDIA)) {
@@ -81,7 +81,7 @@ gst_rd_decoder_chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
 }
 
 static void
-flush_start (GstRdDecoder * self, GstEvent *event)
+flush_start (GstRdDecoder * self, GstEvent * event)
 {
   gst_rd_decoder_set_flushing (self, TRUE);
   gst_pad_push_event (self->srcpad, event);
@@ -89,7 +89,7 @@ flush_start (GstRdDecoder * self, GstEvent *event)
 }
 
 static void
-flush_stop (GstRdDecoder * self, GstEvent *event)
+flush_stop (GstRdDecoder * self, GstEvent * event)
 {
   gst_pad_push_event (self->srcpad, event);
   self->stream_started = FALSE;
@@ -99,7 +99,7 @@ flush_stop (GstRdDecoder * self, GstEvent *event)
 
 /* Session events of a head in the same process say nothing that is not in the frames; this element makes its own. */
 gboolean
-gst_rd_decoder_sink_event (GstPad *pad, GstObject *parent, GstEvent *event)
+gst_rd_decoder_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
 {
   GstRdDecoder *self = GST_RD_DECODER (parent);
 
@@ -127,7 +127,7 @@ gst_rd_decoder_sink_event (GstPad *pad, GstObject *parent, GstEvent *event)
 }
 
 gboolean
-gst_rd_decoder_sink_query (GstPad *pad, GstObject *parent, GstQuery *query)
+gst_rd_decoder_sink_query (GstPad * pad, GstObject * parent, GstQuery * query)
 {
   GstRdDecoder *self = GST_RD_DECODER (parent);
 

@@ -134,7 +134,7 @@ gst_rd_decoder_stats (GstRdDecoder * self, const GstRdDecoderSession * session)
 
 void
 gst_rd_decoder_tell_error (GstRdDecoder * self, guint32 number,
-    const gchar *message)
+    const gchar * message)
 {
   gint64 now = g_get_monotonic_time ();
 

@@ -110,7 +110,7 @@ agree (GstRdDecoder * self, const RdHeader * header)
 }
 
 static RdCodec *
-make_codec (GstRdDecoder * self, const RdHeader * header, GError **error)
+make_codec (GstRdDecoder * self, const RdHeader * header, GError ** error)
 {
   g_autofree gchar *name = NULL;
 
@@ -136,7 +136,7 @@ make_codec (GstRdDecoder * self, const RdHeader * header, GError **error)
 }
 
 static void
-refuse (GstRdDecoder * self, guint32 number, const gchar *message)
+refuse (GstRdDecoder * self, guint32 number, const gchar * message)
 {
   GST_WARNING_OBJECT (self, "session %u refused: %s", number, message);
   g_mutex_lock (&self->lock);
@@ -173,7 +173,7 @@ begin_session (GstRdDecoder * self, const RdDelivery * d)
 
 static GstBuffer *
 decode (GstRdDecoder * self, GstRdDecoderSession * session,
-    const RdFrame * frame, const gint32 *ids, GError **error)
+    const RdFrame * frame, const gint32 * ids, GError ** error)
 {
   RdRows rows = { frame->count, frame->position, ids };
   GstClockTime start = gst_util_get_timestamp ();
@@ -195,13 +195,12 @@ decode (GstRdDecoder * self, GstRdDecoderSession * session,
   session->decode_ns += gst_util_get_timestamp () - start;
   self->decode_ns += gst_util_get_timestamp () - start;
   g_mutex_unlock (&self->lock);
-  return gst_rd_state_info_write (&self->info, x, rows.n,
-      session->hidden_size);
+  return gst_rd_state_info_write (&self->info, x, rows.n, session->hidden_size);
 }
 
 static GstBuffer *
 make_buffer (GstRdDecoder * self, GstRdDecoderSession * session,
-    const RdDelivery * d, GError **error)
+    const RdDelivery * d, GError ** error)
 {
   const RdFrame *frame = &d->frame;
   guint32 n_ids = rd_frame_n_row_ids (frame);
@@ -242,7 +241,7 @@ count (GstRdDecoder * self, GstRdDecoderSession * session,
 }
 
 static GstFlowReturn
-push_busy (GstRdDecoder * self, guint32 number, GstBuffer *buffer)
+push_busy (GstRdDecoder * self, guint32 number, GstBuffer * buffer)
 {
   g_mutex_lock (&self->lock);
   rd_receiver_busy (self->receiver, number, TRUE, g_get_monotonic_time ());
@@ -257,7 +256,7 @@ push_busy (GstRdDecoder * self, guint32 number, GstBuffer *buffer)
 
 /* A payload that does not decode: its session cannot go on, and the element only as often as max-errors says. */
 static GstFlowReturn
-decode_error (GstRdDecoder * self, guint32 number, const GError *error)
+decode_error (GstRdDecoder * self, guint32 number, const GError * error)
 {
   gint max_errors;
 
@@ -310,9 +309,10 @@ end_session (GstRdDecoder * self, const RdDelivery * d)
   gst_pad_push_event (self->srcpad, gst_rd_event_new_session_end (d->session));
   g_mutex_lock (&self->lock);
   GstRdDecoderSession *session = gst_rd_decoder_find (self, d->session);
+  self->ended++;
   GstStructure *stats = gst_rd_decoder_stats (self, session);
   g_ptr_array_remove (self->sessions, session);
-  gboolean last = num_sessions >= 0 && ++self->ended >= (guint) num_sessions;
+  gboolean last = num_sessions >= 0 && self->ended >= (guint) num_sessions;
   if (last && d->reason)
     gst_rd_decoder_wait_told (self);
   g_mutex_unlock (&self->lock);
@@ -323,16 +323,14 @@ end_session (GstRdDecoder * self, const RdDelivery * d)
             d->reason), ("session %u", d->session));
   else if (d->reason)
     GST_ELEMENT_WARNING (self, RESOURCE, READ,
-        ("A session ended early: %s.", d->reason), ("session %u",
-            d->session));
+        ("A session ended early: %s.", d->reason), ("session %u", d->session));
 }
 
 /* The stream has ended, but some sessions have not: their heads learn that nobody listens any more. */
 static void
 abandon_sessions (GstRdDecoder * self)
 {
-  gst_rd_decoder_tell_error (self, GST_RD_ALL_SESSIONS,
-      "the tail was stopped");
+  gst_rd_decoder_tell_error (self, GST_RD_ALL_SESSIONS, "the tail was stopped");
   gst_rd_decoder_wait_told (self);
   while (self->sessions->len > 0 && !self->flushing) {
     GstRdDecoderSession *session = g_ptr_array_index (self->sessions, 0);
@@ -356,8 +354,7 @@ pause_with (GstRdDecoder * self, GstFlowReturn result)
   g_mutex_lock (&self->lock);
   self->result = result;
   if (result != GST_FLOW_FLUSHING && self->receiver) {
-    gst_rd_decoder_tell_error (self, GST_RD_ALL_SESSIONS,
-        "the tail has ended");
+    gst_rd_decoder_tell_error (self, GST_RD_ALL_SESSIONS, "the tail has ended");
     gst_rd_decoder_wait_told (self);
     self->source_done = TRUE;
   }

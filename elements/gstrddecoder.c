@@ -52,18 +52,18 @@ enum
 #define gst_rd_decoder_parent_class parent_class
 G_DEFINE_FINAL_TYPE (GstRdDecoder, gst_rd_decoder, GST_TYPE_ELEMENT)
 /* MARGINAL: decodebin finds it, and parsebin knows that parsed states are ready for a decoder. */
-GST_ELEMENT_REGISTER_DEFINE (rddecoder, "rddecoder", GST_RANK_MARGINAL,
+    GST_ELEMENT_REGISTER_DEFINE (rddecoder, "rddecoder", GST_RANK_MARGINAL,
     GST_TYPE_RD_DECODER)
-
-static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
+     static GstStaticPadTemplate sink_template =
+         GST_STATIC_PAD_TEMPLATE ("sink",
     GST_PAD_SINK, GST_PAD_ALWAYS,
     GST_STATIC_CAPS (GST_RD_STATES_MEDIA));
-static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
+     static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
     GST_PAD_SRC, GST_PAD_ALWAYS,
     GST_STATIC_CAPS (GST_RD_HIDDEN_STATES_MEDIA ", format = (string) F32LE; "
         GST_RD_TENSORS_MEDIA ", format = (string) flexible"));
-static GstStaticPadTemplate feedback_template =
-GST_STATIC_PAD_TEMPLATE ("feedback",
+     static GstStaticPadTemplate feedback_template =
+         GST_STATIC_PAD_TEMPLATE ("feedback",
     GST_PAD_SRC, GST_PAD_REQUEST,
     GST_STATIC_CAPS (GST_RD_FEEDBACK_CAPS));
 
@@ -87,7 +87,7 @@ gst_rd_loss_policy_get_type (void)
 /* ---- pads ---- */
 
 static gboolean
-gst_rd_decoder_src_activate_mode (GstPad *pad, GstObject *parent,
+gst_rd_decoder_src_activate_mode (GstPad * pad, GstObject * parent,
     GstPadMode mode, gboolean active)
 {
   GstRdDecoder *self = GST_RD_DECODER (parent);
@@ -101,8 +101,8 @@ gst_rd_decoder_src_activate_mode (GstPad *pad, GstObject *parent,
 }
 
 static GstPad *
-gst_rd_decoder_request_new_pad (GstElement *element, GstPadTemplate *templ,
-    const gchar *name, const GstCaps *caps)
+gst_rd_decoder_request_new_pad (GstElement * element, GstPadTemplate * templ,
+    const gchar * name, const GstCaps * caps)
 {
   GstRdDecoder *self = GST_RD_DECODER (element);
   GstPad *pad;
@@ -124,7 +124,7 @@ gst_rd_decoder_request_new_pad (GstElement *element, GstPadTemplate *templ,
 }
 
 static void
-gst_rd_decoder_release_pad (GstElement *element, GstPad *pad)
+gst_rd_decoder_release_pad (GstElement * element, GstPad * pad)
 {
   GstRdDecoder *self = GST_RD_DECODER (element);
 
@@ -151,7 +151,7 @@ reset (GstRdDecoder * self)
 }
 
 static GstStateChangeReturn
-gst_rd_decoder_change_state (GstElement *element, GstStateChange transition)
+gst_rd_decoder_change_state (GstElement * element, GstStateChange transition)
 {
   GstRdDecoder *self = GST_RD_DECODER (element);
 
@@ -166,8 +166,8 @@ gst_rd_decoder_change_state (GstElement *element, GstStateChange transition)
 /* ---- object ---- */
 
 static void
-gst_rd_decoder_set_property (GObject *object, guint id, const GValue *value,
-    GParamSpec *pspec)
+gst_rd_decoder_set_property (GObject * object, guint id, const GValue * value,
+    GParamSpec * pspec)
 {
   GstRdDecoder *self = GST_RD_DECODER (object);
 
@@ -207,8 +207,8 @@ gst_rd_decoder_set_property (GObject *object, guint id, const GValue *value,
 }
 
 static void
-gst_rd_decoder_get_property (GObject *object, guint id, GValue *value,
-    GParamSpec *pspec)
+gst_rd_decoder_get_property (GObject * object, guint id, GValue * value,
+    GParamSpec * pspec)
 {
   GstRdDecoder *self = GST_RD_DECODER (object);
 
@@ -251,7 +251,7 @@ gst_rd_decoder_get_property (GObject *object, guint id, GValue *value,
 }
 
 static void
-gst_rd_decoder_finalize (GObject *object)
+gst_rd_decoder_finalize (GObject * object)
 {
   GstRdDecoder *self = GST_RD_DECODER (object);
 
@@ -267,7 +267,7 @@ gst_rd_decoder_finalize (GObject *object)
 #define PLAYING_FLAGS (G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING)
 
 static void
-install_properties (GObjectClass *klass)
+install_properties (GObjectClass * klass)
 {
   g_object_class_install_property (klass, PROP_CODEC,
       g_param_spec_string ("codec", "Codec file",
@@ -312,7 +312,7 @@ install_properties (GObjectClass *klass)
 }
 
 static void
-gst_rd_decoder_class_init (GstRdDecoderClass *klass)
+gst_rd_decoder_class_init (GstRdDecoderClass * klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
   GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
@@ -328,8 +328,7 @@ gst_rd_decoder_class_init (GstRdDecoderClass *klass)
   element_class->release_pad = gst_rd_decoder_release_pad;
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_add_static_pad_template (element_class, &src_template);
-  gst_element_class_add_static_pad_template (element_class,
-      &feedback_template);
+  gst_element_class_add_static_pad_template (element_class, &feedback_template);
   gst_element_class_set_static_metadata (element_class,
       "Hidden states decoder", "Codec/Decoder/Tensor",
       "Decodes hidden states and owns the tail's end of a session",

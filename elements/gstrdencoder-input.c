@@ -175,6 +175,25 @@ prepare (GstRdEncoder * self, GstBuffer * buffer, GError ** error)
   return TRUE;
 }
 
+/* Our own segment, time of emission, whatever came in; then what could not go before it. */
+static void
+start_segment (GstRdEncoder * self)
+{
+  GstSegment segment;
+  GstEvent *event;
+
+  if (self->have_segment)
+    return;
+  self->have_segment = TRUE;
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  g_mutex_lock (&self->lock);
+  g_queue_push_tail (&self->events, gst_event_new_segment (&segment));
+  while ((event = g_queue_pop_head (&self->held)))
+    g_queue_push_tail (&self->events, event);
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
 static GstFlowReturn
 report_chain_error (GstRdEncoder * self, GError * error)
 {
@@ -218,6 +237,7 @@ gst_rd_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
     return report_chain_error (self, error);
   if (rows.n == 0)
     return GST_FLOW_OK;
+  start_segment (self);
   if (!rows.has_meta)
     place_without_meta (self, &rows);
   g_mutex_lock (&self->lock);
@@ -351,20 +371,13 @@ drop_rest (GstRdEncoder * self)
 static void
 queue_event (GstRdEncoder * self, GstEvent * event)
 {
+  gboolean now = self->have_segment
+      || GST_EVENT_TYPE (event) == GST_EVENT_STREAM_START;
+
   g_mutex_lock (&self->lock);
-  g_queue_push_tail (&self->events, event);
+  g_queue_push_tail (now ? &self->events : &self->held, event);
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
-}
-
-/* Our own segment: time of emission, whatever came in. */
-static GstEvent *
-new_segment (void)
-{
-  GstSegment segment;
-
-  gst_segment_init (&segment, GST_FORMAT_TIME);
-  return gst_event_new_segment (&segment);
 }
 
 gboolean
@@ -381,7 +394,6 @@ gst_rd_encoder_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
       good = set_caps (self, caps);
       break;
     case GST_EVENT_SEGMENT:
-      queue_event (self, new_segment ());
       break;
     case GST_EVENT_EOS:
       drop_rest (self);
@@ -395,6 +407,7 @@ gst_rd_encoder_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
     case GST_EVENT_FLUSH_STOP:
       gst_pad_push_event (self->srcpad, gst_event_ref (event));
       gst_rd_input_flush (&self->input);
+      self->have_segment = FALSE;
       gst_rd_encoder_set_flushing (self, FALSE);
       gst_pad_start_task (self->srcpad, gst_rd_encoder_loop, self->srcpad,
           NULL);

@@ -34,6 +34,7 @@ struct _GstRdEncoder
 
   /* streaming thread of the sink pad */
   GstRdInput input;
+  gboolean have_segment;
   gboolean use_pack;            /* as the properties were when the codec was made */
   guint use_mtu, use_frame_tokens;
   RdCodec *codec;               /* NULL until the first buffer */
@@ -47,6 +48,7 @@ struct _GstRdEncoder
   guint next_alias;
   guint32 ending_number;        /* of sessions without a meta that end while the next one runs */
   GQueue events;                /* serialised events that wait for the task */
+  GQueue held;                  /* ... that wait for the segment */
   gboolean flushing, eos, feedback_closed;
   GstFlowReturn result;         /* of the last push */
   RdSenderStats past;           /* sums over sessions that are over */

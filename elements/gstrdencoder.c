@@ -180,11 +180,12 @@ reset (GstRdEncoder * self)
   g_mutex_lock (&self->lock);
   gst_rd_encoder_clear (self);
   g_queue_clear_full (&self->events, (GDestroyNotify) gst_event_unref);
+  g_queue_clear_full (&self->held, (GDestroyNotify) gst_event_unref);
   self->eos = self->feedback_closed = FALSE;
   self->result = GST_FLOW_OK;
   g_mutex_unlock (&self->lock);
   gst_rd_input_flush (&self->input);
-  self->input.configured = FALSE;
+  self->input.configured = self->have_segment = FALSE;
   g_clear_pointer (&self->codec, rd_codec_free);
 }
 
@@ -332,6 +333,7 @@ gst_rd_encoder_finalize (GObject * object)
   GstRdEncoder *self = GST_RD_ENCODER (object);
 
   g_queue_clear_full (&self->events, (GDestroyNotify) gst_event_unref);
+  g_queue_clear_full (&self->held, (GDestroyNotify) gst_event_unref);
   g_ptr_array_unref (self->sessions);
   g_byte_array_unref (self->payload);
   gst_rd_input_clear (&self->input);
@@ -438,6 +440,7 @@ gst_rd_encoder_init (GstRdEncoder * self)
   g_mutex_init (&self->lock);
   g_cond_init (&self->cond);
   g_queue_init (&self->events);
+  g_queue_init (&self->held);
   self->sessions = gst_rd_encoder_sessions_new ();
   self->payload = g_byte_array_new ();
   gst_rd_input_init (&self->input);

@@ -2,7 +2,7 @@
 #include "elements/gstrdpair.h"
 
 GstClockTime
-gst_rd_running_time (GstElement *element)
+gst_rd_running_time (GstElement * element)
 {
   g_autoptr (GstClock) clock = gst_element_get_clock (element);
 
@@ -14,7 +14,7 @@ gst_rd_running_time (GstElement *element)
 }
 
 GstIterator *
-gst_rd_links_straight (GstPad *pad, GstObject *parent)
+gst_rd_links_straight (GstPad * pad, GstObject * parent)
 {
   g_autoptr (GstPad) other = gst_element_get_static_pad (GST_ELEMENT (parent),
       GST_PAD_IS_SINK (pad) ? "src" : "sink");
@@ -28,7 +28,7 @@ gst_rd_links_straight (GstPad *pad, GstObject *parent)
 }
 
 GstIterator *
-gst_rd_links_none (GstPad *pad, GstObject *parent)
+gst_rd_links_none (GstPad * pad, GstObject * parent)
 {
   (void) pad;
   (void) parent;
@@ -42,7 +42,7 @@ gst_rd_bits_per_token (guint64 bytes, guint64 tokens)
 }
 
 void
-gst_rd_cond_wait (GCond *cond, GMutex *lock, gint64 deadline)
+gst_rd_cond_wait (GCond * cond, GMutex * lock, gint64 deadline)
 {
   if (deadline == G_MAXINT64)
     g_cond_wait (cond, lock);

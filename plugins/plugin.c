@@ -1,5 +1,9 @@
 /* The plugin entry: registers every element, and nothing else. */
 #include <gst/gst.h>
+#include "elements/gstrddecoder.h"
+#include "elements/gstrdencoder.h"
+#include "elements/gstrdparse.h"
+#include "elements/gstrdtypefind.h"
 #include "elements/gsttokensrc.h"
 #include "elements/gsttransformerhead.h"
 #include "elements/gsttransformertail.h"
@@ -7,7 +11,11 @@
 static gboolean
 plugin_init (GstPlugin * plugin)
 {
-  return GST_ELEMENT_REGISTER (tokensrc, plugin)
+  return GST_ELEMENT_REGISTER (rddecoder, plugin)
+      && GST_ELEMENT_REGISTER (rdencoder, plugin)
+      && GST_ELEMENT_REGISTER (rdparse, plugin)
+      && GST_TYPE_FIND_REGISTER (rdstates, plugin)
+      && GST_ELEMENT_REGISTER (tokensrc, plugin)
       && GST_ELEMENT_REGISTER (transformerhead, plugin)
       && GST_ELEMENT_REGISTER (transformertail, plugin);
 }

@@ -1,4 +1,5 @@
 /* rdparse and the typefinder: frames out of bytes, however they come. */
+#include "elements/gstrddecoder.h"
 #include "elements/gstrdparse.h"
 #include "elements/gstrdtypefind.h"
 #include "tests/support/wire-frames.h"
@@ -468,7 +469,7 @@ run_to_end (const gchar * description)
   return count;
 }
 
-/* Files are pulled; parsebin finds the parser by itself. */
+/* Files are pulled; parsebin finds the parser by itself, and sees that a decoder comes next. */
 GST_START_TEST (test_file)
 {
   g_autofree gchar *path = NULL;
@@ -492,6 +493,7 @@ rdparse_suite (void)
   Suite *s = suite_create ("rdparse");
   TCase *tc = tcase_create ("general");
 
+  GST_ELEMENT_REGISTER (rddecoder, NULL);
   GST_ELEMENT_REGISTER (rdparse, NULL);
   GST_TYPE_FIND_REGISTER (rdstates, NULL);
   suite_add_tcase (s, tc);
