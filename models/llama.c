@@ -186,6 +186,16 @@ product (const StLlamaRun * run, const StMatrix * matrix, const float *x,
   return !cancelled (run);
 }
 
+/* Two or three matrices with the same input. */
+static gboolean
+product_group (const StLlamaRun * run, const StProduct * products, gsize n,
+    const float *x, gsize m, StRegime regime)
+{
+  st_matmul_group (run->pool, products, n, x, m, products[0].w->cols, regime,
+      run->deterministic, run->cancel);
+  return !cancelled (run);
+}
+
 static gboolean
 attend (const Pass * pass, StRegime regime)
 {
@@ -220,12 +230,20 @@ forward_block (Pass * pass, const StLlamaBlock * block, StRegime regime)
   const StLlamaRun *run = pass->run;
   StLlamaScratch *scratch = run->scratch;
   gsize m = pass->m;
+  const StProduct inputs[] = {
+    {&block->q, scratch->q, block->q.rows},
+    {&block->k, scratch->k, block->k.rows},
+    {&block->v, scratch->v, block->v.rows},
+  };
+  const StProduct widened[] = {
+    {&block->gate, scratch->gate, block->gate.rows},
+    {&block->up, scratch->up, block->up.rows},
+  };
 
   pass->norm = block->attn_norm;
   run_pass (pass, norm_row);
-  if (!product (run, &block->q, scratch->norm, m, scratch->q, regime)
-      || !product (run, &block->k, scratch->norm, m, scratch->k, regime)
-      || !product (run, &block->v, scratch->norm, m, scratch->v, regime))
+  if (!product_group (run, inputs, G_N_ELEMENTS (inputs), scratch->norm, m,
+          regime))
     return FALSE;
   run_pass (pass, rotate_row);
   if (!attend (pass, regime)
@@ -236,8 +254,8 @@ forward_block (Pass * pass, const StLlamaBlock * block, StRegime regime)
   pass->add = scratch->norm;
   pass->norm = block->ffn_norm;
   run_pass (pass, norm_row);
-  if (!product (run, &block->gate, scratch->norm, m, scratch->gate, regime)
-      || !product (run, &block->up, scratch->norm, m, scratch->up, regime))
+  if (!product_group (run, widened, G_N_ELEMENTS (widened), scratch->norm, m,
+          regime))
     return FALSE;
   run_pass (pass, swiglu_row);
   return product (run, &block->down, scratch->gate, m, scratch->norm, regime);
