@@ -273,18 +273,19 @@ static void
 note_first_sending (RdSender * s, RdRecord * r, gint64 now)
 {
   gboolean last = r->fragment_offset + r->size >= r->fragment_total;
+  RdAwaited a = { r->position + r->count, r->step, TRUE, now };
 
   s->sent_epoch = r->epoch;
   s->sent_position = r->position + r->count;
   s->stats.payload_bytes += r->size;
   if (r->fragment_offset == 0)
     s->stats.tokens += r->count;
-  if (r->sample && !r->given && last && r->epoch == s->epoch && !s->ending
-      && !s->cancelled && s->feedback_open) {
-    RdAwaited a = { r->position + r->count, r->step, TRUE, now };
-
+  if (!r->sample || r->given || !last || r->epoch != s->epoch || s->ending
+      || s->cancelled || !s->feedback_open)
+    return;
+  /* the turn may have ended while this row waited for the window */
+  if (a.position >= s->finish_next && a.position >= s->tokens_next)
     g_array_append_val (s->awaited, a);
-  }
 }
 
 static void

@@ -509,7 +509,7 @@ disturb (Sim * sim)
 {
   guint i = sim->tail_lives + sim->lives - 2;
 
-  if (i >= sim->restart_at->len || rd_sender_ended (sim->sender, NULL)
+  if (i >= sim->restart_at->len || sim->ending
       || sim->n_packets < g_array_index (sim->restart_at, guint64, i))
     return;
   if (sim->lives <= sim->config->head_restarts)

@@ -15,9 +15,10 @@ static gsize
 storage_limit (const SimConfig * c)
 {
   gsize frame = (gsize) c->chunk * c->row_bytes;
+  gsize heads = 1 + 2 * c->head_restarts;       /* late frames may bring a dead head back for a moment */
   gsize part = c->max_payload_size ? c->max_payload_size / 2 : frame;
 
-  return c->window_bytes + (frame / part + 1) * MAX (part, 1024);
+  return heads * (c->window_bytes + (frame / part + 1) * MAX (part, 1024));
 }
 
 static void
