@@ -49,9 +49,11 @@ rd_sender_can_queue (const RdSender * s, gsize bytes)
 {
   gsize used;
 
-  if (s->over || s->error_text || (s->config.has_feedback && !s->feedback_open))
+  if (s->over || s->error_text)
     return TRUE;
-  used = rd_sender_cost (s, s->acked, s->chain->len) + s->held;
+  /* without a way back only what has not gone out yet is in the way */
+  used = rd_sender_cost (s, s->feedback_open ? s->acked : s->sent,
+      s->chain->len) + (s->feedback_open ? s->held : 0);
   return used == 0
       || used + MAX (bytes, RD_SENDER_DATAGRAM_COST) <= s->config.window_bytes;
 }
