@@ -144,13 +144,14 @@ gst_rd_decoder_feedback_new (GstPadTemplate * templ, const gchar * name)
 
 /* ---- what the tail says ---- */
 
-/* A recording that is played has no head that could take tokens; all other sources do not know how long they are. */
+/* A recording that is played has no head that could take tokens; all other sources do not know how long they are (and say -1). */
 static gboolean
 plays_recording (GstRdDecoder * self)
 {
-  gint64 size;
+  gint64 size = -1;
 
-  return gst_pad_peer_query_duration (self->sinkpad, GST_FORMAT_BYTES, &size);
+  return gst_pad_peer_query_duration (self->sinkpad, GST_FORMAT_BYTES, &size)
+      && size >= 0;
 }
 
 /* With no `feedback` to leave by: up the pipeline, where rdencoder is if all is in one process. */
