@@ -139,6 +139,16 @@ place_without_meta (GstRdEncoder * self, GstRdRows * rows)
   g_mutex_unlock (&self->lock);
 }
 
+/* Properties that may change while playing count from the next buffer on. */
+static void
+follow_properties (GstRdEncoder * self)
+{
+  GST_OBJECT_LOCK (self);
+  self->use_pack = self->pack;
+  self->use_frame_tokens = self->frame_tokens;
+  GST_OBJECT_UNLOCK (self);
+}
+
 /* Flexible tensors tell the size of a row in the buffer only. */
 static gboolean
 prepare (GstRdEncoder * self, GstBuffer * buffer, GError ** error)
@@ -155,9 +165,7 @@ prepare (GstRdEncoder * self, GstBuffer * buffer, GError ** error)
     return FALSE;
   GST_OBJECT_LOCK (self);
   name = g_strdup (self->codec_name);
-  self->use_pack = self->pack;
   self->use_mtu = self->max_payload_size;
-  self->use_frame_tokens = self->frame_tokens;
   GST_OBJECT_UNLOCK (self);
   self->codec = rd_codec_new (name, self->input.info.hidden_size, error);
   if (!self->codec)
@@ -231,6 +239,7 @@ gst_rd_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
             "that sets them before rdencoder."), (NULL));
     return GST_FLOW_NOT_NEGOTIATED;
   }
+  follow_properties (self);
   if (!prepare (self, owned, &error)
       || !gst_rd_input_take (&self->input, owned,
           self->input.info.hidden_size, &rows, &error))

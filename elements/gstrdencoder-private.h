@@ -35,8 +35,9 @@ struct _GstRdEncoder
   /* streaming thread of the sink pad */
   GstRdInput input;
   gboolean have_segment;
-  gboolean use_pack;            /* as the properties were when the codec was made */
-  guint use_mtu, use_frame_tokens;
+  gboolean use_pack;            /* as the properties were when this buffer came */
+  guint use_frame_tokens;
+  guint use_mtu;                /* as it was when the codec was made */
   RdCodec *codec;               /* NULL until the first buffer */
   GByteArray *payload;
 

@@ -348,10 +348,12 @@ static void
 install_uint (GObjectClass * klass, guint id, const gchar * name,
     const gchar * nick, const gchar * blurb, guint max, guint value)
 {
+  gint changeable = id == PROP_FRAME_TOKENS ? GST_PARAM_MUTABLE_PLAYING :
+      GST_PARAM_MUTABLE_READY;
+
   g_object_class_install_property (klass, id,
       g_param_spec_uint (name, nick, blurb, 0, max, value,
-          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-          GST_PARAM_MUTABLE_READY));
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | changeable));
 }
 
 static void
@@ -366,7 +368,7 @@ install_properties (GObjectClass * klass)
       g_param_spec_boolean ("pack", "Pack",
           "Pack a frame with zstd where that makes it smaller", DEFAULT_PACK,
           G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-          GST_PARAM_MUTABLE_READY));
+          GST_PARAM_MUTABLE_PLAYING));
   install_uint (klass, PROP_MAX_PAYLOAD_SIZE, "max-payload-size",
       "Maximum payload size",
       "Longest buffer to send, in bytes: what a datagram holds; a longer "
