@@ -111,7 +111,7 @@ begin_session (GstTransformerTail * self, GstEvent * event)
         "the session was begun with tokenizer %.12s, this side's %s has "
         "tokenizer %.12s; give both sides the same model", id,
         st_model_config (self->partition.model)->name, own);
-  if (error) {
+  if (!session || error) {
     rd_wishes_clear (&wishes);
     gst_rd_fail_session (GST_ELEMENT (self), self->sinkpad, &self->partition,
         number, error);
@@ -139,19 +139,26 @@ gst_tail_push (GstTransformerTail * self, GstRdOutput * output,
 }
 
 static void
-for_all_outputs (GstTransformerTail * self, GstEvent * event,
-    const GstSegment * segment)
+start_outputs (GstTransformerTail * self, const GstSegment * segment)
 {
   GstRdOutput *all[] = { self->text, self->tokens, self->logits };
 
   for (guint i = 0; i < G_N_ELEMENTS (all); i++) {
-    if (!all[i])
-      continue;
-    if (segment)
+    if (all[i])
       gst_rd_output_start (all[i], segment);
-    else if (GST_EVENT_TYPE (event) == GST_EVENT_EOS)
+  }
+}
+
+/* EOS behind what is queued, a flush at once. */
+static void
+send_outputs (GstTransformerTail * self, GstEvent * event)
+{
+  GstRdOutput *all[] = { self->text, self->tokens, self->logits };
+
+  for (guint i = 0; i < G_N_ELEMENTS (all); i++) {
+    if (all[i] && GST_EVENT_TYPE (event) == GST_EVENT_EOS)
       gst_rd_output_eos (all[i]);
-    else
+    else if (all[i])
       gst_rd_output_flush (all[i], gst_event_ref (event));
   }
 }
@@ -261,12 +268,19 @@ prepare_model (GstTransformerTail * self, GError ** error)
   return TRUE;
 }
 
+static gboolean
+check_file (const gchar * path, GError ** error)
+{
+  g_autoptr (StGguf) gguf = st_gguf_open (path, error);
+
+  return gguf != NULL;
+}
+
 /* The file is looked at in READY; which blocks are needed is known there only if `layers` says so. */
 gboolean
 gst_tail_open_model (GstTransformerTail * self)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (StGguf) gguf = NULL;
   GstRdSettings settings;
   gint first, last;
   gboolean good;
@@ -284,7 +298,7 @@ gst_tail_open_model (GstTransformerTail * self)
         && gst_rd_partition_open (&self->partition, &settings, first, last,
         first == 0, TRUE, &error) && prepare_model (self, &error);
   else if (good)
-    good = (gguf = st_gguf_open (settings.model, &error)) != NULL;
+    good = check_file (settings.model, &error);
   gst_rd_settings_clear (&settings);
   if (!good)
     gst_rd_post_error (GST_ELEMENT (self), error);
@@ -403,7 +417,7 @@ end_stream (GstTransformerTail * self, GstEvent * event)
         ("The stream ended inside a row: its last %" G_GSIZE_FORMAT
             " bytes were dropped.", rest), (NULL));
   for_all_sessions (self, TRUE);
-  for_all_outputs (self, event, NULL);
+  send_outputs (self, event);
 }
 
 gboolean
@@ -420,14 +434,14 @@ gst_tail_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
     case GST_EVENT_SEGMENT:
       event = gst_rd_time_segment (event);
       gst_event_parse_segment (event, &segment);
-      for_all_outputs (self, NULL, segment);
+      start_outputs (self, segment);
       break;
     case GST_EVENT_FLUSH_START:
       gst_rd_partition_cancel (&self->partition, TRUE);
-      for_all_outputs (self, event, NULL);
+      send_outputs (self, event);
       break;
     case GST_EVENT_FLUSH_STOP:
-      for_all_outputs (self, event, NULL);
+      send_outputs (self, event);
       gst_rd_partition_cancel (&self->partition, FALSE);
       gst_rd_input_flush (&self->input);
       for_all_sessions (self, FALSE);
