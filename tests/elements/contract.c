@@ -34,6 +34,7 @@ GST_START_TEST (meta_travels_with_the_buffer)
   gst_buffer_unref (part);
   gst_buffer_unref (copy);
 }
+
 GST_END_TEST;
 
 /* ---- events ---- */
@@ -69,6 +70,7 @@ GST_START_TEST (events_say_what_was_put_in)
   rd_wishes_clear (&out);
   gst_event_unref (event);
 }
+
 GST_END_TEST;
 
 GST_START_TEST (tokens_events_are_checked)
@@ -106,6 +108,7 @@ GST_START_TEST (tokens_events_are_checked)
   assert_equals_int (n, 0);
   gst_event_unref (event);
 }
+
 GST_END_TEST;
 
 GST_START_TEST (other_events_keep_their_fields)
@@ -127,6 +130,7 @@ GST_START_TEST (other_events_keep_their_fields)
   assert_equals_string (text, "why");
   gst_event_unref (event);
 }
+
 GST_END_TEST;
 
 /* ---- caps ---- */
@@ -155,16 +159,16 @@ GST_START_TEST (caps_strings)
     const gchar *text;
   } cases[] = {
     {GST_RD_LAYOUT_HIDDEN_STATES, GST_RD_F16, 0,
-          "application/x-hidden-states, format=(string)F16LE, "
+        "application/x-hidden-states, format=(string)F16LE, "
           "hidden-size=(int)576, split-layer=(int)10, vocab-size=(int)49152, "
           "model-id=(string)aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
           "aaaaaaaaaaaaaaa, model-name=(string)\"Some\\ model\""},
     {GST_RD_LAYOUT_TENSORS_STATIC, GST_RD_F32, 8,
-          "other/tensors, format=(string)static, num_tensors=(int)1, "
+        "other/tensors, format=(string)static, num_tensors=(int)1, "
           "framerate=(fraction)0/1, dimensions=(string)576:8, "
           "types=(string)float32"},
     {GST_RD_LAYOUT_TENSORS_FLEXIBLE, GST_RD_F32, 0,
-          "other/tensors, format=(string)flexible, framerate=(fraction)0/1"},
+        "other/tensors, format=(string)flexible, framerate=(fraction)0/1"},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -183,6 +187,7 @@ GST_START_TEST (caps_strings)
     assert_equals_int (info.split_layer, i == 0 ? 10 : -1);
   }
 }
+
 GST_END_TEST;
 
 GST_START_TEST (caps_that_make_no_sense)
@@ -217,6 +222,7 @@ GST_START_TEST (caps_that_make_no_sense)
     fail_unless (error != NULL && strlen (error->message) > 10);
   }
 }
+
 GST_END_TEST;
 
 /* NNStreamer's tensor_typedef.h: magic, version 1.0, type float32 (7), dimensions, format flexible (1), media type tensor (4). */
@@ -246,6 +252,7 @@ GST_START_TEST (flexible_tensor_header)
   fail_unless (memcmp (back, x, sizeof x) == 0);
   gst_buffer_unref (buffer);
 }
+
 GST_END_TEST;
 
 GST_START_TEST (damaged_flexible_headers)
@@ -279,6 +286,7 @@ GST_START_TEST (damaged_flexible_headers)
     gst_buffer_unref (buffer);
   }
 }
+
 GST_END_TEST;
 
 GST_START_TEST (rows_of_halves)
@@ -302,6 +310,7 @@ GST_START_TEST (rows_of_halves)
   fail_unless (error != NULL);
   gst_buffer_unref (buffer);
 }
+
 GST_END_TEST;
 
 static Suite *
