@@ -13,16 +13,34 @@ void ST_ISA (dequantise) (StType type, const void *src, float *dst, gsize n)
 }
 #else
 
+#define AHEAD 4096              /* bytes between what is converted and what is fetched */
 #define QK 32                   /* elements of a simple block */
 #define QK_K 256                /* elements of a K-quant block */
 
-V_INLINE vf
-half_at (const guint8 * p)
+/* Scales and minima of as many simple blocks as a vector has lanes: converted together, because one at a time they would cost more than
+ * all the rest. Blocks without a minimum get garbage there. */
+typedef struct
 {
-  guint16 h;
+  float d[VL];
+  float m[VL];
+} Scales;
 
-  memcpy (&h, p, sizeof h);
-  return v_set1 (_cvtsh_ss (h));
+V_INLINE void
+load_scales (Scales * s, const guint8 * b, gint stride, gsize n)
+{
+  const vi words = vi_gather_n (b, stride, n);
+
+  v_store (s->d, v_from_half (words));
+  v_store (s->m, v_from_half (vi_shr (words, 16)));
+}
+
+/* Fetches what comes after @bytes bytes at @b, a fixed distance ahead: rows that follow one another are read as one stream, and on its
+ * own the hardware runs too little ahead of it. The address may lie beyond the matrix; nothing is read then. */
+V_INLINE void
+fetch_ahead (const guint8 * b, const guint bytes)
+{
+  for (guint i = 0; i < bytes; i += 64)
+    __builtin_prefetch ((const void *) ((guintptr) b + i + AHEAD));
 }
 
 V_INLINE guint32
@@ -57,94 +75,111 @@ store_affine (float *dst, vi q, vf d, vf m)
   v_store (dst, v_fma (d, vi_to_float (q), m));
 }
 
-static void
-q4_0 (const guint8 * b, float *dst, gsize n)
+/* (q - bias) * d, or q * d + m where there is no bias. */
+V_INLINE vf
+weight (vi q, const int bias, vf d, vf m)
 {
-  const vi mask = vi_set1 (15), eight = vi_set1 (8);
-
-  for (gsize i = 0; i < n; i += QK, b += 18) {
-    const vf d = half_at (b);
-
-    for (guint j = 0; j < QK / 2; j += VL) {
-      const vi q = vi_load_u8 (b + 2 + j);
-
-      store_scaled (dst + i + j, vi_sub (vi_and (q, mask), eight), d);
-      store_scaled (dst + i + j + QK / 2, vi_sub (vi_shr (q, 4), eight), d);
-    }
-  }
+  if (bias != 0)
+    return v_mul (d, vi_to_float (vi_sub (q, vi_set1 (bias))));
+  return v_fma (d, vi_to_float (q), m);
 }
 
-static void
-q4_1 (const guint8 * b, float *dst, gsize n)
-{
-  const vi mask = vi_set1 (15);
-
-  for (gsize i = 0; i < n; i += QK, b += 20) {
-    const vf d = half_at (b), m = half_at (b + 2);
-
-    for (guint j = 0; j < QK / 2; j += VL) {
-      const vi q = vi_load_u8 (b + 4 + j);
-
-      store_affine (dst + i + j, vi_and (q, mask), d, m);
-      store_affine (dst + i + j + QK / 2, vi_shr (q, 4), d, m);
-    }
-  }
-}
-
-static void
-q5_0 (const guint8 * b, float *dst, gsize n)
-{
-  const vi mask = vi_set1 (15), sixteen = vi_set1 (16);
-
-  for (gsize i = 0; i < n; i += QK, b += 22) {
-    const vf d = half_at (b);
-    const guint32 high = u32_at (b + 2);
-
-    for (guint j = 0; j < QK / 2; j += VL) {
-      const vi q = vi_load_u8 (b + 6 + j);
-      const vi low = vi_or (vi_and (q, mask), spread_bits (high, j, 4));
-      const vi up = vi_or (vi_shr (q, 4), spread_bits (high, j + QK / 2, 4));
-
-      store_scaled (dst + i + j, vi_sub (low, sixteen), d);
-      store_scaled (dst + i + j + QK / 2, vi_sub (up, sixteen), d);
-    }
-  }
-}
-
-static void
-q5_1 (const guint8 * b, float *dst, gsize n)
-{
-  const vi mask = vi_set1 (15);
-
-  for (gsize i = 0; i < n; i += QK, b += 24) {
-    const vf d = half_at (b), m = half_at (b + 2);
-    const guint32 high = u32_at (b + 4);
-
-    for (guint j = 0; j < QK / 2; j += VL) {
-      const vi q = vi_load_u8 (b + 8 + j);
-      const vi low = vi_or (vi_and (q, mask), spread_bits (high, j, 4));
-      const vi up = vi_or (vi_shr (q, 4), spread_bits (high, j + QK / 2, 4));
-
-      store_affine (dst + i + j, low, d, m);
-      store_affine (dst + i + j + QK / 2, up, d, m);
-    }
-  }
-}
-
-static void
-q8_0 (const guint8 * b, float *dst, gsize n)
-{
-  for (gsize i = 0; i < n; i += QK, b += 34) {
-    const vf d = half_at (b);
-
-    for (guint j = 0; j < QK; j += VL)
-      store_scaled (dst + i + j, vi_load_i8 (b + 2 + j), d);
-  }
-}
-
-/* Scale and minimum of sub-block @j (0..7): the last four keep their upper two bits beside the first four. */
+/* 32 weights of four bits: the lower nibbles, then the upper ones. */
 V_INLINE void
-k_scale_min (const guint8 * s, guint j, guint * scale, guint * min)
+store_nibbles (float *dst, const guint8 * qs, const int bias, vf d, vf m)
+{
+#ifdef v_lookup
+  const vf table = weight (vi_lane (), bias, d, m);
+  const vi q = vi_load_u8 (qs);
+
+  v_store (dst, v_lookup (table, q));
+  v_store (dst + QK / 2, v_lookup (table, vi_shr (q, 4)));
+#else
+  for (guint j = 0; j < QK / 2; j += VL) {
+    const vi q = vi_load_u8 (qs + j);
+
+    v_store (dst + j, weight (vi_and (q, vi_set1 (15)), bias, d, m));
+    v_store (dst + j + QK / 2, weight (vi_shr (q, 4), bias, d, m));
+  }
+#endif
+}
+
+/* 32 weights of five bits, the fifth ones in @high. */
+V_INLINE void
+store_five_bits (float *dst, const guint8 * qs, guint32 high, const int bias,
+    vf d, vf m)
+{
+  const vi mask = vi_set1 (15);
+
+  for (guint j = 0; j < QK / 2; j += VL) {
+    const vi q = vi_load_u8 (qs + j);
+    const vi low = vi_or (vi_and (q, mask), spread_bits (high, j, 4));
+    const vi up = vi_or (vi_shr (q, 4), spread_bits (high, j + QK / 2, 4));
+
+    v_store (dst + j, weight (low, bias, d, m));
+    v_store (dst + j + QK / 2, weight (up, bias, d, m));
+  }
+}
+
+/* One simple block of each type. */
+V_INLINE void
+q4_0_block (const guint8 * b, float *dst, vf d, vf m)
+{
+  store_nibbles (dst, b + 2, 8, d, m);
+}
+
+V_INLINE void
+q4_1_block (const guint8 * b, float *dst, vf d, vf m)
+{
+  store_nibbles (dst, b + 4, 0, d, m);
+}
+
+V_INLINE void
+q5_0_block (const guint8 * b, float *dst, vf d, vf m)
+{
+  store_five_bits (dst, b + 6, u32_at (b + 2), 16, d, m);
+}
+
+V_INLINE void
+q5_1_block (const guint8 * b, float *dst, vf d, vf m)
+{
+  store_five_bits (dst, b + 8, u32_at (b + 4), 0, d, m);
+}
+
+V_INLINE void
+q8_0_block (const guint8 * b, float *dst, vf d, vf m)
+{
+  (void) m;
+  for (guint j = 0; j < QK; j += VL)
+    store_scaled (dst + j, vi_load_i8 (b + 2 + j), d);
+}
+
+#define SIMPLE(name, bytes) \
+static void \
+name (const guint8 * b, float *dst, gsize n) \
+{ \
+  Scales s; \
+\
+  for (gsize blocks = n / QK; blocks > 0;) { \
+    const gsize here = MIN (blocks, VL); \
+\
+    load_scales (&s, b, bytes, here); \
+    for (gsize i = 0; i < here; i++, b += bytes, dst += QK) { \
+      fetch_ahead (b, bytes); \
+      name##_block (b, dst, v_set1 (s.d[i]), v_set1 (s.m[i])); \
+    } \
+    blocks -= here; \
+  } \
+}
+
+SIMPLE (q4_0, 18)
+    SIMPLE (q4_1, 20)
+    SIMPLE (q5_0, 22)
+    SIMPLE (q5_1, 24)
+    SIMPLE (q8_0, 34)
+/* Scale and minimum of sub-block @j (0..7): the last four keep their upper two bits beside the first four. */
+     V_INLINE void
+         k_scale_min (const guint8 * s, guint j, guint * scale, guint * min)
 {
   if (j < 4) {
     *scale = s[j] & 63;
@@ -163,6 +198,7 @@ k_quant (const guint8 * b, const guint8 * high, const guint8 * qs, float *dst)
   const float dmin = _cvtsh_ss ((guint16) (b[2] | b[3] << 8));
   const vi mask = vi_set1 (15), one = vi_set1 (1);
 
+  fetch_ahead (b, high != NULL ? 176 : 144);
   for (guint j = 0; j < 8; j += 2, qs += 32, dst += 64) {
     guint scale[2], min[2];
     vf ds[2], dm[2];
@@ -210,6 +246,7 @@ q6_k (const guint8 * b, float *dst, gsize n)
   for (gsize i = 0; i < n; i += QK_K, b += 210) {
     const float d = _cvtsh_ss ((guint16) (b[208] | b[209] << 8));
 
+    fetch_ahead (b, 210);
     for (guint half = 0; half < 2; half++) {
       const guint8 *ql = b + 64 * half, *qh = b + 128 + 32 * half;
       const gint8 *scales = (const gint8 *) b + 192 + 8 * half;
@@ -237,15 +274,19 @@ q6_k (const guint8 * b, float *dst, gsize n)
 static void
 f16 (const guint8 * b, float *dst, gsize n)
 {
-  for (gsize i = 0; i < n; i += VL)
+  for (gsize i = 0; i < n; i += VL) {
+    fetch_ahead (b + 2 * i, 2 * VL);
     v_store (dst + i, v_load_half (b + 2 * i));
+  }
 }
 
 static void
 bf16 (const guint8 * b, float *dst, gsize n)
 {
-  for (gsize i = 0; i < n; i += VL)
+  for (gsize i = 0; i < n; i += VL) {
+    fetch_ahead (b + 2 * i, 2 * VL);
     v_store (dst + i, v_load_bf16 (b + 2 * i));
+  }
 }
 
 void ST_ISA (dequantise) (StType type, const void *src, float *dst, gsize n)

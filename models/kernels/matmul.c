@@ -8,7 +8,8 @@
 #include "models/kernels/product.h"
 
 #define STEP_ROWS 32            /* outputs a task */
-#define STEP_BUFFER 4           /* converted rows at once */
+#define STEP_BUFFER 8192        /* converted weights at once, about: they stay in the first-level cache */
+#define STEP_AT_ONCE 8          /* converted rows at once, at most */
 
 static void
 step_task (gsize index, guint worker, gpointer user_data)
@@ -21,6 +22,7 @@ step_task (gsize index, guint worker, gpointer user_data)
   const gsize end = MIN (w->rows, first + STEP_ROWS), k = w->cols;
   const gsize bytes = st_row_bytes (w);
   const guint8 *src = w->data;
+  gsize at_once;
   float *buffer;
 
   if (st_cancelled (g->cancel))
@@ -30,12 +32,12 @@ step_task (gsize index, guint worker, gpointer user_data)
         g->m, k, p->y + first, p->ldy);
     return;
   }
-  buffer = st_pool_scratch (g->pool, worker, STEP_BUFFER * k);
-  for (gsize r = first; r < end; r += STEP_BUFFER) {
-    const gsize rows = MIN (end - r, STEP_BUFFER);
+  at_once = CLAMP (STEP_BUFFER / k, 1, STEP_AT_ONCE);
+  buffer = st_pool_scratch (g->pool, worker, at_once * k);
+  for (gsize r = first; r < end; r += at_once) {
+    const gsize rows = MIN (end - r, at_once);
 
-    for (gsize i = 0; i < rows; i++)
-      isa->dequantise (w->type, src + (r + i) * bytes, buffer + i * k, k);
+    isa->dequantise (w->type, src + r * bytes, buffer, rows * k);
     isa->dot (buffer, k, rows, g->x, g->ldx, g->m, k, p->y + r, p->ldy);
   }
 }

@@ -82,6 +82,27 @@ v_largest (vf v)
 #define v_load_bf16(p) _mm256_castsi256_ps (_mm256_slli_epi32 ( \
     _mm256_cvtepu16_epi32 (_mm_loadu_si128 ((const __m128i *) (p))), 16))
 
+/* The 32-bit words at p, p + stride, ... in the first n lanes. */
+static inline vi
+vi_gather_n (const void *p, int stride, gsize n)
+{
+  const vi at = _mm256_mullo_epi32 (vi_lane (), _mm256_set1_epi32 (stride));
+
+  return _mm256_mask_i32gather_epi32 (_mm256_setzero_si256 (), p, at,
+      v_mask (n), 1);
+}
+
+/* The half-precision number in the lower 16 bits of each lane. */
+static inline vf
+v_from_half (vi v)
+{
+  const vi low = _mm256_and_si256 (v, _mm256_set1_epi32 (0xffff));
+  const vi packed = _mm256_permute4x64_epi64 (_mm256_packus_epi32 (low, low),
+      0x08);
+
+  return _mm256_cvtph_ps (_mm256_castsi256_si128 (packed));
+}
+
 /* Transposes 8 vectors of 8 in place. */
 static inline void
 v_transpose (vf r[VL])

@@ -60,6 +60,21 @@ v_sum (vf v)
 #define v_load_bf16(p) _mm512_castsi512_ps (_mm512_slli_epi32 ( \
     _mm512_cvtepu16_epi32 (_mm256_loadu_si256 ((const __m256i *) (p))), 16))
 
+/* The 32-bit words at p, p + stride, ... in the first n lanes. */
+static inline vi
+vi_gather_n (const void *p, int stride, gsize n)
+{
+  const vi at = _mm512_mullo_epi32 (vi_lane (), _mm512_set1_epi32 (stride));
+
+  return _mm512_mask_i32gather_epi32 (_mm512_setzero_si512 (), v_mask (n), at,
+      p, 1);
+}
+
+/* The half-precision number in the lower 16 bits of each lane. */
+#define v_from_half(v) _mm512_cvtph_ps (_mm512_cvtepi32_epi16 (v))
+/* Each lane's entry of a table of 16, by the lane's lower 4 bits. */
+#define v_lookup(table, v) _mm512_permutexvar_ps (v, table)
+
 /* Transposes 16 vectors of 16 in place. */
 static inline void
 v_transpose (vf r[VL])
