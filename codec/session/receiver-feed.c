@@ -95,7 +95,9 @@ admission (RdReceiver * receiver, const RdHeader * header, gint64 now)
     if (s->state == RD_STATE_ALIVE && !same_geometry (&s->header, header))
       return "the tail serves another model or split just now";
   }
-  if (!make_room (receiver, now))
+  /* sessions that are over stay until the task has seen their end */
+  if (receiver->sessions->len >= 4 * (receiver->config.max_peers + 1)
+      || !make_room (receiver, now))
     return "the tail is full, try again later";
   return NULL;
 }

@@ -237,6 +237,8 @@ read_wish (RdReader * r, guint bit, RdWishes * w)
 {
   guint32 wish = bit < 32 ? 1u << bit : 0;
 
+  if ((w->mask & wish) && wish != RD_WISH_STOP)
+    return FALSE;
   switch (wish) {
     case RD_WISH_TEMPERATURE:
       w->temperature = read_float (r);
