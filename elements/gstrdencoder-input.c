@@ -60,10 +60,12 @@ send_group (GstRdEncoder * self, guint32 number, const RdStates * states,
       break;
     g_cond_wait (&self->cond, &self->lock);
   }
-  if (result == GST_FLOW_OK && session && !session->failed
-      && !rd_sender_queue (session->sender, states, self->payload->data,
-          self->payload->len, g_get_monotonic_time (), error))
-    result = GST_FLOW_ERROR;
+  if (result == GST_FLOW_OK && session && !session->failed) {
+    if (!rd_sender_queue (session->sender, states, self->payload->data,
+            self->payload->len, g_get_monotonic_time (), error))
+      result = GST_FLOW_ERROR;
+    session->epoch = states->epoch;
+  }
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
   return result;
@@ -252,12 +254,13 @@ gst_rd_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
   g_mutex_lock (&self->lock);
   session = session_for (self, &rows);
   gboolean drop = session && session->failed;
+  result = self->result;
   g_mutex_unlock (&self->lock);
   if (!session)
     g_set_error (&error, GST_STREAM_ERROR, GST_STREAM_ERROR_ENCODE,
         "More than 256 sessions at a time; session %u has no place.",
         rows.session);
-  else if (!drop)
+  else if (!drop && result == GST_FLOW_OK)
     result = send_rows (self, &rows, &error);
   gst_rd_rows_clear (&rows);
   return error ? report_chain_error (self, error) : result;
@@ -336,8 +339,9 @@ session_event (GstRdEncoder * self, GstEvent * event)
       rd_sender_end (session->sender, now);
   } else if (gst_rd_event_parse_cancel (event, &number, &epoch, &position)) {
     session = gst_rd_encoder_find (self, number);
+    /* The event names the epoch that begins, CANCEL the one that is over. */
     if (session && session->sender && !session->failed)
-      rd_sender_cancel (session->sender, epoch, position, now);
+      rd_sender_cancel (session->sender, session->epoch, position, now);
   } else if (gst_event_has_name (event, "GstForceKeyUnit")) {
     gst_rd_encoder_force_key (self);
   } else {
@@ -417,6 +421,8 @@ gst_rd_encoder_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
       gst_pad_push_event (self->srcpad, gst_event_ref (event));
       gst_rd_input_flush (&self->input);
       self->have_segment = FALSE;
+      if (self->codec)
+        start_segment (self);
       gst_rd_encoder_set_flushing (self, FALSE);
       gst_pad_start_task (self->srcpad, gst_rd_encoder_loop, self->srcpad,
           NULL);

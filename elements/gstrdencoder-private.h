@@ -17,6 +17,7 @@ typedef struct
   guint8 tokenizer_id[RD_MODEL_ID_BYTES];
   RdHeader header;
   RdSender *sender;             /* NULL until the first buffer */
+  guint32 epoch;                /* of the last rows */
   guint32 next_position;        /* of buffers without a meta */
 } GstRdEncoderSession;
 
