@@ -50,9 +50,10 @@ gst_rd_refuse_caps (GstElement * element, GstPad * sinkpad,
   if (input->refused)
     return;
   input->refused = TRUE;
-  gst_rd_post_error (element, owned);
+  /* first the head: the application may tear the pipeline down as soon as it reads the error */
   gst_pad_push_event (sinkpad,
       gst_rd_event_new_error (GST_RD_ALL_SESSIONS, owned->message));
+  gst_rd_post_error (element, owned);
 }
 
 static GstRdOutcome

@@ -83,8 +83,18 @@ make_room (RdReceiver * receiver, gint64 now)
   return FALSE;
 }
 
+/* Both sides of a mismatch; short, as it goes out in no more bytes than HEADER has. */
+static gchar *
+describe_mismatch (const RdHeader * ours, const RdHeader * theirs)
+{
+  return g_strdup_printf ("the tail serves %.24s split %u (%u values) now, "
+      "not %.24s split %u (%u values)", ours->model_name, ours->split_layer,
+      ours->hidden_size, theirs->model_name, theirs->split_layer,
+      theirs->hidden_size);
+}
+
 /* Why a new session cannot be admitted, NULL if it can. */
-static const gchar *
+static gchar *
 admission (RdReceiver * receiver, const RdHeader * header, gint64 now)
 {
   guint i;
@@ -93,12 +103,12 @@ admission (RdReceiver * receiver, const RdHeader * header, gint64 now)
     const RdPeerSession *s = g_ptr_array_index (receiver->sessions, i);
 
     if (s->state == RD_STATE_ALIVE && !same_geometry (&s->header, header))
-      return "the tail serves another model or split just now";
+      return describe_mismatch (&s->header, header);
   }
   /* sessions that are over stay until the task has seen their end */
   if (receiver->sessions->len >= 4 * (receiver->config.max_peers + 1)
       || !make_room (receiver, now))
-    return "the tail is full, try again later";
+    return g_strdup ("the tail is full, try again later");
   return NULL;
 }
 
@@ -176,7 +186,7 @@ static void
 new_header (RdReceiver * receiver, const RdPeer * peer, RdPeerSession * s,
     const RdFrame * frame, RdHeader * header, gint64 now)
 {
-  const gchar *why;
+  g_autofree gchar *why = NULL;
 
   if (is_old_id (receiver, header->session_id)) {
     receiver->stats.dropped++;

@@ -20,7 +20,7 @@ typedef struct
 } Fixture;
 
 static void
-fixture_init (Fixture *f, const gchar *launch, gboolean feedback)
+fixture_init (Fixture * f, const gchar * launch, gboolean feedback)
 {
   memset (f, 0, sizeof *f);
   f->h = gst_harness_new_parse (launch);
@@ -37,7 +37,7 @@ fixture_init (Fixture *f, const gchar *launch, gboolean feedback)
 }
 
 static void
-fixture_clear (Fixture *f)
+fixture_clear (Fixture * f)
 {
   gst_element_set_bus (f->h->element, NULL);
   gst_object_unref (f->bus);
@@ -64,7 +64,7 @@ make_rows (guint32 session, guint32 epoch, guint32 position, guint32 n,
 
 /* The first error or warning on the bus, waited for. */
 static gchar *
-wait_message (Fixture *f, GstMessageType type)
+wait_message (Fixture * f, GstMessageType type)
 {
   g_autoptr (GError) error = NULL;
   GstMessage *message =
@@ -80,7 +80,7 @@ wait_message (Fixture *f, GstMessageType type)
 }
 
 static void
-expect_message (Fixture *f, GstMessageType type, const gchar *part)
+expect_message (Fixture * f, GstMessageType type, const gchar * part)
 {
   g_autofree gchar *text = wait_message (f, type);
 
@@ -90,7 +90,7 @@ expect_message (Fixture *f, GstMessageType type, const gchar *part)
 
 /* The custom event @name from upstream's view, waited for. */
 static GstEvent *
-wait_upstream (Fixture *f, const gchar *name)
+wait_upstream (Fixture * f, const gchar * name)
 {
   for (guint i = 0; i < 20; i++) {
     GstEvent *event = gst_harness_pull_upstream_event (f->h);
@@ -105,7 +105,7 @@ wait_upstream (Fixture *f, const gchar *name)
 }
 
 static void
-drain_until (Fixture *f, VirtualTail * tail, guint32 position)
+drain_until (Fixture * f, VirtualTail * tail, guint32 position)
 {
   gint64 until = g_get_monotonic_time () + 5 * G_USEC_PER_SEC;
 
@@ -299,7 +299,7 @@ push_many (gpointer data)
 
 /* Lets a thread push until the window is full and nothing moves any more. */
 static GThread *
-fill_window (Fixture *f, Pusher *pusher)
+fill_window (Fixture * f, Pusher * pusher)
 {
   guint before = G_MAXUINT, now = 0;
 
@@ -458,7 +458,7 @@ GST_START_TEST (test_error_from_the_tail)
 GST_END_TEST;
 
 static gboolean
-refuse_custom (GstPad *pad, GstObject *parent, GstEvent *event)
+refuse_custom (GstPad * pad, GstObject * parent, GstEvent * event)
 {
   gboolean custom = GST_EVENT_TYPE (event) == GST_EVENT_CUSTOM_UPSTREAM;
 

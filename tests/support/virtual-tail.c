@@ -51,7 +51,7 @@ take (VirtualTail * tail, gint64 now)
 }
 
 void
-virtual_tail_feed (VirtualTail * tail, GstBuffer *buffer)
+virtual_tail_feed (VirtualTail * tail, GstBuffer * buffer)
 {
   gint64 now = g_get_monotonic_time ();
   RdPeer peer = { {0,}, 0, 0, 0 };
@@ -89,8 +89,8 @@ virtual_tail_reply (VirtualTail * tail)
 }
 
 guint
-virtual_tail_exchange (VirtualTail * tail, GstHarness *from,
-    GstHarness *feedback)
+virtual_tail_exchange (VirtualTail * tail, GstHarness * from,
+    GstHarness * feedback)
 {
   GstBuffer *buffer, *reply;
   guint n = 0;
