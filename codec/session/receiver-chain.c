@@ -253,7 +253,7 @@ after_progress (RdPeerSession * s, gint64 now)
   }
   s->hole_since = 0;
   s->replay_at = G_MAXINT64;
-  rd_session_want_ack (s, s->bytes_out == 0 || s->unacked_frames >= ACK_FRAMES
+  rd_session_want_ack (s, !s->acknowledged || s->unacked_frames >= ACK_FRAMES
       || s->unacked_cost >= RD_RECEIVER_ACK_COST ? now : now +
       RD_RECEIVER_ACK_DELAY);
 }

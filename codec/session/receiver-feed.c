@@ -432,8 +432,10 @@ void
 rd_receiver_feed (RdReceiver * receiver, const RdPeer * peer,
     const RdFrame * frame, gint64 now)
 {
-  RdPeerSession *s = rd_receiver_find (receiver, peer, frame->alias);
+  RdPeerSession *s;
 
+  rd_receiver_tick (receiver, now);
+  s = rd_receiver_find (receiver, peer, frame->alias);
   receiver->stats.frames++;
   receiver->stats.bytes += frame->size;
   switch (frame->type) {

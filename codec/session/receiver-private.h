@@ -83,6 +83,7 @@ typedef struct
   gint64 ack_at, replay_at, working_at; /* G_MAXINT64 = not due */
   gboolean key_due, error_due, end_ack_due, answer_replay;
   guint64 answer;               /* number of the probe to be answered */
+  gboolean acknowledged;        /* once at least */
   guint unacked_frames;
   gsize unacked_cost, freed_cost;       /* since the last acknowledgement: arrived; taken by the task */
   gint64 key_sent, hole_since;

@@ -139,6 +139,7 @@ static void
 acknowledged (RdPeerSession * s)
 {
   s->ack_at = G_MAXINT64;
+  s->acknowledged = TRUE;
   s->unacked_frames = 0;
   s->unacked_cost = s->freed_cost = 0;
 }
