@@ -342,6 +342,10 @@ abandon_sessions (GstRdDecoder * self)
     gst_pad_push_event (self->srcpad, event);
     gst_element_post_message (GST_ELEMENT (self),
         gst_message_new_element (GST_OBJECT (self), stats));
+    GST_ELEMENT_WARNING (self, RESOURCE, READ,
+        ("The states ended before their session did: the head or the "
+            "connection to it is gone, the recording is cut off, or this side "
+            "was stopped."), (NULL));
     g_mutex_lock (&self->lock);
   }
 }

@@ -109,6 +109,7 @@ close_feedback (GstRdEncoder * self)
 
   g_mutex_lock (&self->lock);
   self->feedback_closed = TRUE;
+  self->feedback_closed_at = now;
   for (guint i = 0; i < self->sessions->len; i++) {
     GstRdEncoderSession *session = g_ptr_array_index (self->sessions, i);
 

@@ -52,6 +52,7 @@ struct _GstRdEncoder
   GQueue events;                /* serialised events that wait for the task */
   GQueue held;                  /* ... that wait for the segment */
   gboolean flushing, eos, feedback_closed;
+  gint64 feedback_closed_at;    /* monotonic time */
   GstFlowReturn result;         /* of the last push */
   RdSenderStats past;           /* sums over sessions that are over */
   guint64 encode_ns, clipped;

@@ -53,10 +53,22 @@ next_bytes (GstRdEncoder * self, gint64 now, gboolean * key)
   return NULL;
 }
 
+/* When sessions that nobody can answer any more are given up: an end of the way back with which the states end too is an ordinary
+ * one (gst-launch -e), alone it means that the tail or the connection is gone. */
+static gint64
+lost_deadline (GstRdEncoder * self)
+{
+  if (!self->feedback_closed || self->eos || self->peer_timeout == 0)
+    return G_MAXINT64;
+  return self->feedback_closed_at + (gint64) self->peer_timeout * 1000;
+}
+
 /* A session that failed or ended; *message is set if it failed. */
 static GstRdEncoderSession *
 find_over (GstRdEncoder * self, gchar ** message, gboolean * clean)
 {
+  gboolean lost = g_get_monotonic_time () >= lost_deadline (self);
+
   for (guint i = 0; i < self->sessions->len; i++) {
     GstRdEncoderSession *session = g_ptr_array_index (self->sessions, i);
 
@@ -65,6 +77,9 @@ find_over (GstRdEncoder * self, gchar ** message, gboolean * clean)
         return session;
     } else if (rd_sender_failed (session->sender, message)
         || rd_sender_ended (session->sender, clean)) {
+      return session;
+    } else if (lost) {
+      *message = g_strdup ("The way back has ended before the session");
       return session;
     }
   }
@@ -120,7 +135,8 @@ wait (GstRdEncoder * self)
     GstRdEncoderSession *session = g_ptr_array_index (self->sessions, i);
 
     if (session->sender && !session->failed)
-      deadline = MIN (deadline, rd_sender_deadline (session->sender));
+      deadline = MIN (deadline, MIN (rd_sender_deadline (session->sender),
+              lost_deadline (self)));
   }
   gst_rd_cond_wait (&self->cond, &self->lock, deadline);
 }
