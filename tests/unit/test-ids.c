@@ -59,7 +59,7 @@ rewrite (StGguf * gguf, const gchar * name, gsize flip,
   for (guint64 i = st_gguf_n_tensors (gguf); i-- > 0;) {
     const StTensor *t = st_gguf_tensor (gguf, i);
 
-    if (g_strcmp0 (t->name, name) != 0) {
+    if (name == NULL || strcmp (t->name, name) != 0) {
       g_assert_true (st_gguf_writer_copy_tensor (writer, gguf, t, NULL));
       continue;
     }

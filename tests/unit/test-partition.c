@@ -216,7 +216,7 @@ test_runs (Fixture * f, gconstpointer options)
   static const guint cuts[] = { 0, 1, 3, N };
   static const gint32 ids[] = { 1, 50, 60, 300, 77, 12 };
   float x[G_N_ELEMENTS (ids) * ST_TINY_HIDDEN];
-  float whole[ST_TINY_VOCAB], parts[ST_TINY_VOCAB];
+  float whole[ST_TINY_VOCAB] = { 0 }, parts[ST_TINY_VOCAB] = { 0 };
   StModel *model = open_model (f->model_path, 0, N);
   g_autofree gchar *id = g_strdup (st_model_id (model));
 
