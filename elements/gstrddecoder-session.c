@@ -68,7 +68,9 @@ gst_rd_decoder_open (GstRdDecoder * self)
   config.has_feedback = gst_rd_decoder_has_feedback (self);
   GST_OBJECT_LOCK (self);
   config.max_peers = self->max_peers;
-  config.session_timeout = (gint64) self->session_timeout * 1000;
+  /* Without a way back the stream may have to wait here for longer than any time-out. */
+  config.session_timeout =
+      config.has_feedback ? (gint64) self->session_timeout * 1000 : 0;
   config.linger = (gint64) self->linger * 1000;
   config.loss_policy = self->loss_policy == GST_RD_LOSS_POLICY_RESET ?
       RD_LOSS_RESET : RD_LOSS_STALL;

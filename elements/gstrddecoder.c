@@ -29,7 +29,7 @@ GST_DEBUG_CATEGORY (gst_rd_decoder_debug);
 
 #define DEFAULT_NUM_SESSIONS -1
 #define DEFAULT_MAX_PEERS 16
-#define DEFAULT_SESSION_TIMEOUT 0
+#define DEFAULT_SESSION_TIMEOUT 60000
 #define DEFAULT_LOSS_POLICY GST_RD_LOSS_POLICY_STALL
 #define DEFAULT_LINGER 2000
 #define DEFAULT_MAX_ERRORS 10
@@ -283,9 +283,9 @@ install_properties (GObjectClass * klass)
           DEFAULT_MAX_PEERS, READY_FLAGS));
   g_object_class_install_property (klass, PROP_SESSION_TIMEOUT,
       g_param_spec_uint ("session-timeout", "Session timeout",
-          "Silence of a head after which its session ends, in milliseconds; "
-          "give rdencoder the same. 0 = never", 0, G_MAXINT,
-          DEFAULT_SESSION_TIMEOUT, READY_FLAGS));
+          "Silence of a head after which its session ends, in milliseconds "
+          "(only with feedback linked); give rdencoder the same. 0 = never", 0,
+          G_MAXINT, DEFAULT_SESSION_TIMEOUT, READY_FLAGS));
   g_object_class_install_property (klass, PROP_LOSS_POLICY,
       g_param_spec_enum ("loss-policy", "Loss policy",
           "What to do about positions that do not arrive",

@@ -10,6 +10,7 @@ GST_DEBUG_CATEGORY_EXTERN (gst_rd_encoder_debug);
 /* A STATES frame without payload and ids takes no more than this. */
 #define FRAME_OVERHEAD 32
 #define ID_BYTES 4
+#define TELL_TIME (100 * G_TIME_SPAN_MILLISECOND)
 
 /* ---- buffers ---- */
 
@@ -43,6 +44,23 @@ session_for (GstRdEncoder * self, const GstRdRows * rows)
   return session;
 }
 
+/* Room for a group? A full window holds back only its own session: with several, the group waits in the session's queue, which keeps
+ * it for replays anyway. */
+static gboolean
+may_queue (GstRdEncoder * self, const GstRdEncoderSession * session)
+{
+  guint open = 0;
+
+  if (rd_sender_can_queue (session->sender, self->payload->len))
+    return TRUE;
+  for (guint i = 0; i < self->sessions->len; i++) {
+    const GstRdEncoderSession *s = g_ptr_array_index (self->sessions, i);
+
+    open += s->sender && !s->failed;
+  }
+  return open > 1;
+}
+
 /* Hands one encoded group to the session, waiting for room. The session is looked up anew after each wait. */
 static GstFlowReturn
 send_group (GstRdEncoder * self, guint32 number, const RdStates * states,
@@ -56,7 +74,7 @@ send_group (GstRdEncoder * self, guint32 number, const RdStates * states,
     session = gst_rd_encoder_find (self, number);
     result = self->flushing ? GST_FLOW_FLUSHING : self->result;
     if (result != GST_FLOW_OK || !session || session->failed
-        || rd_sender_can_queue (session->sender, self->payload->len))
+        || may_queue (self, session))
       break;
     g_cond_wait (&self->cond, &self->lock);
   }
@@ -207,17 +225,22 @@ start_segment (GstRdEncoder * self)
 static GstFlowReturn
 report_chain_error (GstRdEncoder * self, GError * error)
 {
-  gint64 now = g_get_monotonic_time ();
+  gint64 now = g_get_monotonic_time (), until = now + TELL_TIME;
 
-  /* The tail need not wait for what will not come. */
+  /* The tail need not wait for what will not come; the application may tear everything down once it reads the error. */
   g_mutex_lock (&self->lock);
   for (guint i = 0; i < self->sessions->len; i++) {
     GstRdEncoderSession *session = g_ptr_array_index (self->sessions, i);
 
-    if (session->sender)
+    if (session->sender && !session->failed) {
       rd_sender_error (session->sender, "the encoder failed", now);
+      self->telling++;
+    }
   }
   g_cond_broadcast (&self->cond);
+  while (self->telling > 0 && !self->flushing
+      && g_cond_wait_until (&self->cond, &self->lock, until));
+  self->telling = 0;
   g_mutex_unlock (&self->lock);
   GST_ELEMENT_ERROR (self, STREAM, ENCODE, ("%s", error->message), (NULL));
   g_error_free (error);

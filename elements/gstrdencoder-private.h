@@ -54,6 +54,7 @@ struct _GstRdEncoder
   gboolean flushing, eos, feedback_closed;
   gint64 feedback_closed_at;    /* monotonic time */
   GstFlowReturn result;         /* of the last push */
+  guint telling;                /* last words to tails that have not left */
   RdSenderStats past;           /* sums over sessions that are over */
   guint64 encode_ns, clipped;
   guint raw_bits;               /* of one token at 16 bits a value */

@@ -169,6 +169,10 @@ gst_rd_encoder_loop (gpointer pad)
       g_mutex_unlock (&self->lock);
       push_bytes (self, bytes, key);
       g_bytes_unref (bytes);
+      g_mutex_lock (&self->lock);
+      if (self->telling > 0 && --self->telling == 0)
+        g_cond_broadcast (&self->cond);
+      g_mutex_unlock (&self->lock);
       return;
     }
     if ((session = find_over (self, &message, &clean))) {

@@ -50,6 +50,7 @@ typedef struct
   gboolean proved;              /* the address is real: replies may be larger than what came */
   guint64 bytes_in, bytes_out;
   gint64 heard;
+  gint64 idle_since;            /* the task came back from a push then: its silence is not the head's */
 
   RdHeader header;
   guint32 number;               /* local session number */

@@ -51,8 +51,9 @@ end_of_patience (const RdReceiver * receiver, const RdPeerSession * s)
     return s->linger_until;
   if (s->hole_since)
     at = s->hole_since + hole_life (receiver, s);
-  if (receiver->config.session_timeout)
-    at = MIN (at, s->heard + receiver->config.session_timeout);
+  if (receiver->config.session_timeout && s->working_at == G_MAXINT64)
+    at = MIN (at, MAX (s->heard, s->idle_since)
+        + receiver->config.session_timeout);
   return at;
 }
 

@@ -272,8 +272,11 @@ rd_receiver_busy (RdReceiver * receiver, guint32 session, gboolean busy,
 {
   RdPeerSession *s = rd_receiver_by_number (receiver, session);
 
-  if (s && s->state == RD_STATE_ALIVE)
-    s->working_at = busy ? now + G_TIME_SPAN_SECOND : G_MAXINT64;
+  if (!s || s->state != RD_STATE_ALIVE)
+    return;
+  s->working_at = busy ? now + G_TIME_SPAN_SECOND : G_MAXINT64;
+  if (!busy)
+    s->idle_since = now;
 }
 
 void

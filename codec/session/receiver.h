@@ -23,7 +23,7 @@ typedef struct
 {
   gboolean has_feedback;
   guint max_peers;              /* 16 */
-  gint64 session_timeout;       /* us, 0 = never */
+  gint64 session_timeout;       /* us of silence while the task is not busy with the session; 0 = never */
   gint64 linger;                /* us, 2 s: END is re-acknowledged that long */
   RdLossPolicy loss_policy;
   gsize hold_bytes;             /* frames held for a missing HEADER or hole, 1 MiB a session */

@@ -318,6 +318,7 @@ fill_window (Fixture * f, Pusher * pusher)
 GST_START_TEST (test_window)
 {
   VirtualTail tail;
+  GstBuffer *buffer;
   Pusher pusher;
   Fixture f;
 
@@ -325,10 +326,36 @@ GST_START_TEST (test_window)
   fixture_init (&f, "rdencoder name=e window-bytes=8192 ! identity", TRUE);
   GThread *thread = fill_window (&f, &pusher);
   /* every datagram counts as 1 KiB at least */
-  fail_unless (gst_harness_buffers_received (f.h) <= 8);
+  while ((buffer = gst_harness_try_pull (f.h)))
+    virtual_tail_feed (&tail, buffer);
+  fail_unless (tail.next_position <= 8);
   drain_until (&f, &tail, 500);
   g_thread_join (thread);
   fail_unless_equals_int (pusher.result, GST_FLOW_OK);
+  fixture_clear (&f);
+  virtual_tail_clear (&tail);
+}
+
+GST_END_TEST;
+
+/* A full window holds back its own session only. */
+GST_START_TEST (test_two_sessions)
+{
+  VirtualTail tail;
+  Fixture f;
+
+  virtual_tail_init (&tail);
+  fixture_init (&f, "rdencoder name=e window-bytes=4096 ! identity", TRUE);
+  gst_harness_push (f.h, make_rows (2, 0, 0, 1, 0));
+  drain_until (&f, &tail, 1);
+  virtual_tail_exchange (&tail, f.h, f.feedback);
+  for (guint i = 0; i < 50; i++)
+    gst_harness_push (f.h, make_rows (1, 0, i, 1, GST_RD_META_STEP));
+  /* session 1 gets no answers, session 2 does */
+  tail.next_position = 0;
+  gst_harness_push (f.h, make_rows (2, 0, 1, 3, GST_RD_META_STEP));
+  drain_until (&f, &tail, 50);
+  fail_unless_equals_int ((gint) tail.n_begun, 2);
   fixture_clear (&f);
   virtual_tail_clear (&tail);
 }
@@ -611,16 +638,23 @@ GST_START_TEST (test_not_finite)
 
 GST_END_TEST;
 
+/* The tail hears of it before the application does. */
 GST_START_TEST (test_gap)
 {
+  VirtualTail tail;
   Fixture f;
 
-  fixture_init (&f, "rdencoder", FALSE);
+  virtual_tail_init (&tail);
+  fixture_init (&f, "rdencoder name=e ! identity", TRUE);
   gst_harness_push (f.h, make_rows (1, 0, 0, 2, 0));
+  drain_until (&f, &tail, 2);
   fail_unless_equals_int (gst_harness_push (f.h, make_rows (1, 0, 5, 2, 0)),
       GST_FLOW_ERROR);
   expect_message (&f, GST_MESSAGE_ERROR, "gap");
+  virtual_tail_exchange (&tail, f.h, NULL);
+  fail_unless_equals_int ((gint) tail.n_ended, 1);
   fixture_clear (&f);
+  virtual_tail_clear (&tail);
 }
 
 GST_END_TEST;
@@ -730,6 +764,7 @@ rdencoder_suite (void)
   tcase_add_test (tc, test_wishes_in_header);
   tcase_add_test (tc, test_without_meta);
   tcase_add_test (tc, test_window);
+  tcase_add_test (tc, test_two_sessions);
   tcase_add_test (tc, test_flush_with_full_window);
   tcase_add_test (tc, test_stop_with_full_window);
   tcase_add_test (tc, test_flush_keeps_positions);
