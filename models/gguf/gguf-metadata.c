@@ -34,29 +34,15 @@ st_gguf_find_entry (const StGguf * gguf, const gchar * key)
 static gboolean
 read_signed (StGgufValueType type, const guint8 * p, gint64 * value)
 {
-  gint8 v8;
-  gint16 v16;
-  gint32 v32;
+  guint64 bits = 0, sign;
 
-  switch (type) {
-    case ST_GGUF_INT8:
-      memcpy (&v8, p, sizeof v8);
-      *value = v8;
-      return TRUE;
-    case ST_GGUF_INT16:
-      memcpy (&v16, p, sizeof v16);
-      *value = v16;
-      return TRUE;
-    case ST_GGUF_INT32:
-      memcpy (&v32, p, sizeof v32);
-      *value = v32;
-      return TRUE;
-    case ST_GGUF_INT64:
-      memcpy (value, p, sizeof *value);
-      return TRUE;
-    default:
-      return FALSE;
-  }
+  if (type != ST_GGUF_INT8 && type != ST_GGUF_INT16
+      && type != ST_GGUF_INT32 && type != ST_GGUF_INT64)
+    return FALSE;
+  memcpy (&bits, p, st_gguf_value_bytes (type));
+  sign = G_GUINT64_CONSTANT (1) << (8 * st_gguf_value_bytes (type) - 1);
+  *value = (gint64) ((bits ^ sign) - sign);
+  return TRUE;
 }
 
 /* Reads an unsigned integer of @type at @p; FALSE for other types. */

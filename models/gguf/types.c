@@ -339,10 +339,10 @@ q6_k_to_float (const void *src, float *dst, gsize n)
       const gint8 *scales = b->scales + 8 * half;
 
       for (guint e = 0; e < 128; e++) {
-        const guint l = e % 32, group = e / 32;
+        const guint l = e % 32, group = e / 32, sub = e / 16;
         const guint low = (ql[l + 32 * (group & 1)] >> (4 * (group / 2))) & 15u;
         const guint high = (qh[l] >> (2 * group)) & 3u;
-        dst[e] = d * (float) scales[e / 16] *
+        dst[e] = d * (float) scales[sub] *
             (float) ((gint) (low | high << 4) - 32);
       }
     }

@@ -38,7 +38,7 @@ gsize st_type_row_bytes (StType type, gsize n);
 
 /** IEEE half and bfloat16 to float and back (round to nearest even), plain C, exact on every CPU. */
 float st_half_to_float (guint16 h);
-guint16 st_float_to_half (float f);
+guint16 st_float_to_half (float value);
 float st_bf16_to_float (guint16 h);
 
 G_END_DECLS

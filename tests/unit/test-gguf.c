@@ -96,15 +96,9 @@ test_scalars (void)
 }
 
 static void
-test_arrays (void)
+arrays (GByteArray * b)
 {
-  g_autoptr (GByteArray) b = g_byte_array_new ();
-  g_autoptr (StGguf) gguf = NULL;
-  const gfloat floats[] = { 1.5f, -2.0f };
-  const gchar *text;
-  gint64 number = 0;
-  gdouble real = 0;
-  gsize len = 0;
+  static const gfloat floats[] = { 1.5f, -2.0f };
 
   gb_header (b, 3, 0, 5);
   gb_array (b, "strings", ST_GGUF_STRING, 3);
@@ -118,27 +112,55 @@ test_arrays (void)
   gb_bytes (b, floats, sizeof floats);
   gb_array (b, "empty", ST_GGUF_STRING, 0);
   gb_array (b, "empty numbers", ST_GGUF_UINT64, 0);
-  gguf = gb_open_built (b);
+}
 
+static void
+test_string_arrays (void)
+{
+  static const struct
+  {
+    const gchar *text;
+    gsize len;
+  } strings[] = { {"", 0}, {"a\0b", 3}, {"last", 4} };
+  g_autoptr (GByteArray) b = g_byte_array_new ();
+  g_autoptr (StGguf) gguf = NULL;
+  gint64 number = 0;
+  gsize len = 0;
+
+  arrays (b);
+  gguf = gb_open_built (b);
   g_assert_cmpuint (st_gguf_array_length (gguf, "strings"), ==, 3);
-  g_assert_nonnull (st_gguf_array_string (gguf, "strings", 0, &len));
-  g_assert_cmpuint (len, ==, 0);
-  text = st_gguf_array_string (gguf, "strings", 1, &len);
-  g_assert_cmpmem (text, len, "a\0b", 3);
-  text = st_gguf_array_string (gguf, "strings", 2, &len);
-  g_assert_cmpmem (text, len, "last", 4);
+  for (guint i = 0; i < G_N_ELEMENTS (strings); i++) {
+    const gchar *text = st_gguf_array_string (gguf, "strings", i, &len);
+
+    g_assert_nonnull (text);
+    g_assert_cmpmem (text, len, strings[i].text, strings[i].len);
+  }
   g_assert_null (st_gguf_array_string (gguf, "strings", 3, &len));
   g_assert_null (st_gguf_array_string (gguf, "ints", 0, &len));
   g_assert_null (st_gguf_array_string (gguf, "absent", 0, &len));
   g_assert_false (st_gguf_array_int (gguf, "strings", 0, &number));
+  g_assert_cmpuint (st_gguf_array_length (gguf, "empty"), ==, 0);
+  g_assert_null (st_gguf_array_string (gguf, "empty", 0, &len));
+}
+
+static void
+test_number_arrays (void)
+{
+  g_autoptr (GByteArray) b = g_byte_array_new ();
+  g_autoptr (StGguf) gguf = NULL;
+  gint64 number = 0;
+  gdouble real = 0;
+
+  arrays (b);
+  gguf = gb_open_built (b);
   g_assert_true (st_gguf_array_int (gguf, "ints", 1, &number));
   g_assert_cmpint (number, ==, -1);
   g_assert_false (st_gguf_array_int (gguf, "ints", 2, &number));
   g_assert_false (st_gguf_array_int (gguf, "floats", 0, &number));
   g_assert_true (st_gguf_array_float (gguf, "floats", 1, &real));
   g_assert_true (real == -2.0);
-  g_assert_cmpuint (st_gguf_array_length (gguf, "empty"), ==, 0);
-  g_assert_null (st_gguf_array_string (gguf, "empty", 0, &len));
+  g_assert_false (st_gguf_array_float (gguf, "ints", 0, &real));
   g_assert_false (st_gguf_array_int (gguf, "empty numbers", 0, &number));
 }
 
@@ -208,7 +230,8 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/gguf/scalars", test_scalars);
-  g_test_add_func ("/gguf/arrays", test_arrays);
+  g_test_add_func ("/gguf/string-arrays", test_string_arrays);
+  g_test_add_func ("/gguf/number-arrays", test_number_arrays);
   g_test_add_func ("/gguf/tensors", test_tensors);
   g_test_add_func ("/gguf/read-truncated", test_read_truncated);
   return g_test_run ();
