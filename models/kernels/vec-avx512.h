@@ -42,6 +42,28 @@ v_sum (vf v)
   return _mm_cvtss_f32 (_mm_add_ss (c, _mm_movehdup_ps (c)));
 }
 
+/* The sums of four vectors to y[0..3], each added in the order of v_sum. */
+static inline void
+v_sum4_store (vf v0, vf v1, vf v2, vf v3, float *y)
+{
+  const vf v[4] = { v0, v1, v2, v3 };
+  __m128 b[4], c0, c1;
+
+  for (int i = 0; i < 4; i++) {
+    const __m256 a = _mm256_add_ps (_mm512_castps512_ps256 (v[i]),
+        _mm512_extractf32x8_ps (v[i], 1));
+
+    b[i] = _mm_add_ps (_mm256_castps256_ps128 (a),
+        _mm256_extractf128_ps (a, 1));
+  }
+  c0 = _mm_add_ps (_mm_unpacklo_ps (b[0], b[1]), _mm_unpackhi_ps (b[0], b[1]));
+  c1 = _mm_add_ps (_mm_unpacklo_ps (b[2], b[3]), _mm_unpackhi_ps (b[2], b[3]));
+  _mm_storeu_ps (y, _mm_add_ps (_mm_movelh_ps (c0, c1),
+          _mm_movehl_ps (c1, c0)));
+}
+
+#define v_sum4 v_sum4_store
+
 #define v_largest(v) _mm512_reduce_max_ps (v)
 
 /* Integers: widening loads of VL bytes, and what unpacking nibbles takes. */

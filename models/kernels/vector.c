@@ -3,66 +3,65 @@
 
 #define DOT_AHEAD 2048          /* floats between what is multiplied and what is fetched */
 #define DOT_CHAINS 4            /* sums of a dot product: vector i goes to sum i % 4 */
+/* Rows of w at once, so that the sums stay in registers. */
 #if VL == 16
-#define DOT_X 4                 /* rows of x at once, so that the sums stay in registers */
+#define DOT_ROWS 4
 #else
-#define DOT_X 2
+#define DOT_ROWS 2
 #endif
 
-/* rows rows of w by m rows of x. However many are done at once, each product is summed in the same order. */
+/* @rows rows of w by one row of x. However many are done at once, each product is summed in the same order. */
 V_INLINE void
-dot_tile (const guint rows, const guint m, const float *w, gsize ldw,
-    const float *x, gsize ldx, gsize k, float *y, gsize ldy)
+dot_rows (const guint rows, const gboolean fetch, const float *w, gsize ldw,
+    const float *x, gsize k, float *y)
 {
-  vf acc[4][DOT_X][DOT_CHAINS];
+  vf acc[DOT_ROWS][DOT_CHAINS];
   gsize i = 0;
 
 #pragma GCC unroll 4
   for (guint r = 0; r < rows; r++)
 #pragma GCC unroll 4
-    for (guint a = 0; a < m; a++)
-#pragma GCC unroll 4
-      for (guint c = 0; c < DOT_CHAINS; c++)
-        acc[r][a][c] = v_zero ();
+    for (guint c = 0; c < DOT_CHAINS; c++)
+      acc[r][c] = v_zero ();
 
   for (; i + DOT_CHAINS * VL <= k; i += DOT_CHAINS * VL) {
 #pragma GCC unroll 4
-    for (guint c = 0; c < DOT_CHAINS; c++)
-#pragma GCC unroll 4
-      for (guint a = 0; a < m; a++) {
-        const vf xv = v_load (x + a * ldx + i + c * VL);
+    for (guint c = 0; c < DOT_CHAINS; c++) {
+      const vf xv = v_load (x + i + c * VL);
 
 #pragma GCC unroll 4
-        for (guint r = 0; r < rows; r++) {
-          const float *wp = w + r * ldw + i + c * VL;
+      for (guint r = 0; r < rows; r++) {
+        const float *wp = w + r * ldw + i + c * VL;
 
-          if (m == 1)
-            __builtin_prefetch (wp + DOT_AHEAD);
-          acc[r][a][c] = v_fma (v_load (wp), xv, acc[r][a][c]);
-        }
+        if (fetch)
+          __builtin_prefetch (wp + DOT_AHEAD);
+        acc[r][c] = v_fma (v_load (wp), xv, acc[r][c]);
       }
+    }
   }
 #pragma GCC unroll 4
-  for (guint c = 0; c < DOT_CHAINS; c++, i += VL) {
-    if (i >= k)
-      break;
-#pragma GCC unroll 4
-    for (guint a = 0; a < m; a++) {
-      const vf xv = v_load_n (x + a * ldx + i, MIN (k - i, VL));
+  for (guint c = 0; c < DOT_CHAINS && i < k; c++, i += VL) {
+    const gsize left = MIN (k - i, VL);
+    const vf xv = v_load_n (x + i, left);
 
 #pragma GCC unroll 4
-      for (guint r = 0; r < rows; r++)
-        acc[r][a][c] = v_fma (v_load_n (w + r * ldw + i, MIN (k - i, VL)),
-            xv, acc[r][a][c]);
-    }
+    for (guint r = 0; r < rows; r++)
+      acc[r][c] = v_fma (v_load_n (w + r * ldw + i, left), xv, acc[r][c]);
   }
 
 #pragma GCC unroll 4
   for (guint r = 0; r < rows; r++)
+    acc[r][0] = v_add (v_add (acc[r][0], acc[r][1]),
+        v_add (acc[r][2], acc[r][3]));
+#ifdef v_sum4
+  if (rows == 4) {
+    v_sum4 (acc[0][0], acc[1][0], acc[2][0], acc[3][0], y);
+    return;
+  }
+#endif
 #pragma GCC unroll 4
-    for (guint a = 0; a < m; a++)
-      y[a * ldy + r] = v_sum (v_add (v_add (acc[r][a][0], acc[r][a][1]),
-              v_add (acc[r][a][2], acc[r][a][3])));
+  for (guint r = 0; r < rows; r++)
+    y[r] = v_sum (acc[r][0]);
 }
 
 void
@@ -71,19 +70,16 @@ ST_ISA (dot) (const float *w, gsize ldw, gsize rows, const float *x,
 {
   gsize r = 0;
 
-  if (m == 1) {
-    for (; r + DOT_X <= rows; r += DOT_X)
-      dot_tile (DOT_X, 1, w + r * ldw, ldw, x, ldx, k, y + r, ldy);
+  /* The rows of w come from memory with the first row of x, from the cache with the others. */
+  for (; r + DOT_ROWS <= rows; r += DOT_ROWS) {
+    dot_rows (DOT_ROWS, TRUE, w + r * ldw, ldw, x, k, y + r);
+    for (gsize i = 1; i < m; i++)
+      dot_rows (DOT_ROWS, FALSE, w + r * ldw, ldw, x + i * ldx, k,
+          y + i * ldy + r);
   }
   for (; r < rows; r++) {
-    gsize i = 0;
-
-    for (; i + DOT_X <= m; i += DOT_X)
-      dot_tile (1, DOT_X, w + r * ldw, ldw, x + i * ldx, ldx, k,
-          y + i * ldy + r, ldy);
-    for (; i < m; i++)
-      dot_tile (1, 1, w + r * ldw, ldw, x + i * ldx, ldx, k, y + i * ldy + r,
-          ldy);
+    for (gsize i = 0; i < m; i++)
+      dot_rows (1, FALSE, w + r * ldw, ldw, x + i * ldx, k, y + i * ldy + r);
   }
 }
 
@@ -92,7 +88,7 @@ rms_norm (const float *x, const float *weight, gsize n, float eps, float *y)
 {
   float sum, scale;
 
-  dot_tile (1, 1, x, n, x, n, n, &sum, 1);
+  dot_rows (1, FALSE, x, n, x, n, &sum);
   scale = 1.0f / sqrtf (sum / (float) n + eps);
   for (gsize i = 0; i < n; i++)
     y[i] = x[i] * scale * weight[i];
