@@ -1,16 +1,16 @@
 /* Worker threads of the kernels.
  *
- * A run publishes a function and a count; every thread takes the next index from a shared counter until none is left. Which thread
- * does what is left to chance, so nothing a work item computes may depend on it. Workers spin briefly for the next run before they
- * sleep: a step through a model is hundreds of runs a few microseconds apart. With one thread nothing is started and the caller
- * does everything itself. */
+ * A run publishes a function and a count of items; every thread takes items until none is left, and the caller returns when the last
+ * one is done. Which thread does what is left to chance, so nothing an item computes may depend on it. A worker that wakes late finds
+ * nothing to do: nobody waits for it. Workers spin briefly for the next run before they sleep, because a step through a model is
+ * hundreds of runs a few microseconds apart. With one thread nothing is started and the caller does everything itself. */
 #include "models/kernels/pool.h"
 #include "models/kernels/fpmode.h"
 
 #include <stdlib.h>
 
 #define MAX_THREADS 256
-#define SPINS 2000              /* about 50 microseconds */
+#define SPINS 600               /* some 20 microseconds */
 
 #if defined (__x86_64__) || defined (__i386__)
 #define spin_pause() __builtin_ia32_pause ()
@@ -40,40 +40,56 @@ struct _StPool
   GMutex lock;
   GCond start, done;
   guint run;                    /* atomic; number of the current run */
-  gint busy;                    /* atomic; workers that have not finished it */
-  gboolean quit;
+  guint sleepers;               /* atomic, written under the lock; workers in start */
+  gboolean quit;                /* atomic */
 
+  /* Written while left is 0, so that no worker reads them. */
   StPoolFunc func;
   gpointer user_data;
   gsize n;
-  gsize next;                   /* atomic */
+  gssize left;                  /* atomic; items not taken, below 0 after a vain attempt */
+  gsize pending;                /* atomic; items not done */
 };
 
+/* Takes items until there are none. A count is taken before anything else is read: whoever gets one above 0 has an item of the current
+ * run, which cannot end before that item is done, and whoever comes too late for a run gets none. */
 static void
 take_items (StPool * pool, guint worker)
 {
-  gsize index;
+  gssize left;
 
-  while ((index = __atomic_fetch_add (&pool->next, 1, __ATOMIC_RELAXED)) <
-      pool->n)
-    pool->func (index, worker, pool->user_data);
+  while ((left = __atomic_fetch_sub (&pool->left, 1, __ATOMIC_ACQ_REL)) > 0) {
+    pool->func (pool->n - (gsize) left, worker, pool->user_data);
+    if (__atomic_sub_fetch (&pool->pending, 1, __ATOMIC_ACQ_REL) == 0
+        && worker != 0) {
+      g_mutex_lock (&pool->lock);
+      g_cond_signal (&pool->done);
+      g_mutex_unlock (&pool->lock);
+    }
+  }
 }
 
-/* Waits for a run other than @seen. FALSE when the pool is being freed. */
+/* Waits for a run other than @seen and returns its number. FALSE when the pool is being freed. */
 static gboolean
-wait_for_run (StPool * pool, guint seen)
+wait_for_run (StPool * pool, guint * seen)
 {
   gboolean quit;
 
   for (guint i = 0; i < SPINS; i++) {
-    if (__atomic_load_n (&pool->run, __ATOMIC_ACQUIRE) != seen)
-      break;
+    if (__atomic_load_n (&pool->run, __ATOMIC_ACQUIRE) != *seen) {
+      *seen = __atomic_load_n (&pool->run, __ATOMIC_ACQUIRE);
+      return TRUE;
+    }
     spin_pause ();
   }
   g_mutex_lock (&pool->lock);
-  while (pool->run == seen && !pool->quit)
+  __atomic_add_fetch (&pool->sleepers, 1, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n (&pool->run, __ATOMIC_SEQ_CST) == *seen
+      && !__atomic_load_n (&pool->quit, __ATOMIC_ACQUIRE))
     g_cond_wait (&pool->start, &pool->lock);
-  quit = pool->quit;
+  __atomic_sub_fetch (&pool->sleepers, 1, __ATOMIC_SEQ_CST);
+  *seen = __atomic_load_n (&pool->run, __ATOMIC_ACQUIRE);
+  quit = __atomic_load_n (&pool->quit, __ATOMIC_ACQUIRE);
   g_mutex_unlock (&pool->lock);
   return !quit;
 }
@@ -82,17 +98,11 @@ static gpointer
 worker_main (gpointer data)
 {
   Worker *worker = data;
-  StPool *pool = worker->pool;
+  guint seen = 0;
 
   (void) st_fp_enter ();
-  for (guint seen = 0; wait_for_run (pool, seen); seen++) {
-    take_items (pool, worker->index);
-    if (__atomic_sub_fetch (&pool->busy, 1, __ATOMIC_ACQ_REL) == 0) {
-      g_mutex_lock (&pool->lock);
-      g_cond_signal (&pool->done);
-      g_mutex_unlock (&pool->lock);
-    }
-  }
+  while (wait_for_run (worker->pool, &seen))
+    take_items (worker->pool, worker->index);
   return NULL;
 }
 
@@ -125,7 +135,7 @@ st_pool_free (StPool * pool)
   if (pool == NULL)
     return;
   g_mutex_lock (&pool->lock);
-  pool->quit = TRUE;
+  __atomic_store_n (&pool->quit, TRUE, __ATOMIC_RELEASE);
   g_cond_broadcast (&pool->start);
   g_mutex_unlock (&pool->lock);
   for (guint i = 0; i + 1 < pool->n_threads; i++)
@@ -163,25 +173,28 @@ st_pool_scratch (StPool * pool, guint slot, gsize n)
   return s->data;
 }
 
-/* Publishes the run, works along, and waits until every worker is through with it. */
+/* Wakes the workers. A worker counts itself as a sleeper before it looks at the run for the last time, so none is missed. */
 static void
-run_with_workers (StPool * pool)
+announce_run (StPool * pool)
 {
+  __atomic_add_fetch (&pool->run, 1, __ATOMIC_SEQ_CST);
+  if (__atomic_load_n (&pool->sleepers, __ATOMIC_SEQ_CST) == 0)
+    return;
   g_mutex_lock (&pool->lock);
-  pool->busy = (gint) pool->n_threads - 1;
-  __atomic_add_fetch (&pool->run, 1, __ATOMIC_RELEASE);
   g_cond_broadcast (&pool->start);
   g_mutex_unlock (&pool->lock);
+}
 
-  take_items (pool, 0);
-
+static void
+wait_until_done (StPool * pool)
+{
   for (guint i = 0; i < SPINS; i++) {
-    if (__atomic_load_n (&pool->busy, __ATOMIC_ACQUIRE) == 0)
+    if (__atomic_load_n (&pool->pending, __ATOMIC_ACQUIRE) == 0)
       return;
     spin_pause ();
   }
   g_mutex_lock (&pool->lock);
-  while (__atomic_load_n (&pool->busy, __ATOMIC_ACQUIRE) != 0)
+  while (__atomic_load_n (&pool->pending, __ATOMIC_ACQUIRE) != 0)
     g_cond_wait (&pool->done, &pool->lock);
   g_mutex_unlock (&pool->lock);
 }
@@ -192,14 +205,19 @@ st_pool_run_workers (StPool * pool, gsize n, StPoolFunc func,
 {
   const StFpMode mode = st_fp_enter ();
 
-  pool->func = func;
-  pool->user_data = user_data;
-  pool->n = n;
-  pool->next = 0;
-  if (pool->n_threads > 1 && n > 1)
-    run_with_workers (pool);
-  else
+  if (pool->n_threads == 1 || n <= 1) {
+    for (gsize i = 0; i < n; i++)
+      func (i, 0, user_data);
+  } else {
+    pool->func = func;
+    pool->user_data = user_data;
+    pool->n = n;
+    __atomic_store_n (&pool->pending, n, __ATOMIC_RELAXED);
+    __atomic_store_n (&pool->left, (gssize) n, __ATOMIC_RELEASE);
+    announce_run (pool);
     take_items (pool, 0);
+    wait_until_done (pool);
+  }
   st_fp_leave (mode);
 }
 
