@@ -109,20 +109,30 @@ states_caps (const RdHeader * header)
   return caps;
 }
 
-/* What the pads behind take decides where a frame alone does not. */
-static gboolean
-wants_way_back (GstRdParse * self, const RdFrame * frame)
+/* What the pads behind take. */
+static void
+get_allowed (GstRdParse * self, gboolean * states, gboolean * back)
 {
   GstPad *pad = GST_BASE_PARSE_SRC_PAD (self);
   g_autoptr (GstCaps) allowed = gst_pad_get_allowed_caps (pad);
-  gboolean states = FALSE, back = FALSE;
 
+  *states = *back = FALSE;
   for (guint i = 0; allowed && i < gst_caps_get_size (allowed); i++) {
     GstStructure *s = gst_caps_get_structure (allowed, i);
 
-    states = states || gst_structure_has_name (s, GST_RD_STATES_MEDIA);
-    back = back || gst_structure_has_name (s, GST_RD_FEEDBACK_MEDIA);
+    *states = *states || gst_structure_has_name (s, GST_RD_STATES_MEDIA);
+    *back = *back || gst_structure_has_name (s, GST_RD_FEEDBACK_MEDIA);
   }
+}
+
+/* It decides where a frame alone does not. A stray frame of the other kind is left to the element behind, which ignores it: refused caps
+ * would end the pipeline for a datagram that anybody can send. */
+static gboolean
+wants_way_back (GstRdParse * self, const RdFrame * frame)
+{
+  gboolean states, back;
+
+  get_allowed (self, &states, &back);
   return states == back ? is_way_back (frame) : back;
 }
 
@@ -134,7 +144,7 @@ update_caps (GstRdParse * self, const RdFrame * frame)
   gboolean known = gst_pad_has_current_caps (pad);
   g_autoptr (GstCaps) caps = NULL;
 
-  if (frame->type == RD_FRAME_HEADER) {
+  if (frame->type == RD_FRAME_HEADER && !wants_way_back (self, frame)) {
     RdHeader header = { 0, };
     g_autoptr (GError) error = NULL;
 

@@ -322,7 +322,7 @@ def expect_loop(head, tail, text, seconds=PATIENCE):
 
 class Relay(threading.Thread):
     """Takes datagrams at `port` and sends them on to `target`, from one address. Each may be dropped, doubled or held back (which
-    reorders), by chance from a seed. `seen` holds what came, the last few thousand."""
+    reorders), by chance from a seed. `seen` holds what went on, the last few thousand."""
 
     def __init__(self, target, drop=0.0, double=0.0, hold=0.0, hold_seconds=0.05, seed=1):
         super().__init__(daemon=True)
@@ -346,7 +346,6 @@ class Relay(threading.Thread):
             except (TimeoutError, ConnectionRefusedError):
                 datagram = None
             if datagram is not None:
-                self.seen = self.seen[-4000:] + [datagram]
                 if self._chance.random() >= self.drop:
                     wait = self.hold_seconds if self._chance.random() < self.hold else 0.0
                     held += [(time.monotonic() + wait, datagram)] * (2 if self._chance.random() < self.double else 1)
@@ -354,6 +353,7 @@ class Relay(threading.Thread):
             for due, datagram in held:
                 if due <= now:
                     self.send(datagram)
+                    self.seen = self.seen[-4000:] + [datagram]
             held = [item for item in held if item[0] > now]
         self._socket.close()
 
