@@ -233,7 +233,7 @@ session_next (RdReceiver * receiver, RdPeerSession * s, RdDelivery * d)
 gboolean
 rd_receiver_next (RdReceiver * receiver, gint64 now, RdDelivery * delivery)
 {
-  guint n = receiver->sessions->len, i;
+  guint n, i;
 
   g_return_val_if_fail (receiver->current == NULL, FALSE);
   rd_receiver_tick (receiver, now);

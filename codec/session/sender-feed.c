@@ -4,7 +4,6 @@
 
 /* How many frames sent later may arrive before one is taken for lost. */
 #define REORDER 3
-#define LATE_KEYS 4
 #define KEY_WAIT (20 * G_TIME_SPAN_MILLISECOND)
 
 void
@@ -110,7 +109,6 @@ meet_instance (RdSender * s, const RdFrame * frame)
 static void
 take_cookie (RdSender * s, const RdFrame * frame)
 {
-  s->late_keys = 0;
   if (frame->has_cookie)
     memcpy (s->header.cookie, frame->cookie, RD_COOKIE_BYTES);
   else
@@ -184,29 +182,26 @@ take_replay (RdSender * s, const RdFrame * frame, gint64 now)
   return found;
 }
 
+/* The tail does not know us: it gets HEADER with a probe. What it has lost shows in the answer, which only the tail of this session can
+ * give, so a forged or late KEY costs a few bytes and no replay. */
 static void
-take_key (RdSender * s, const RdFrame * frame, gint64 now)
+take_key (RdSender * s, gint64 now)
 {
-  gint64 wait = s->round_trip.mean ? s->round_trip.mean : KEY_WAIT;
-  guint i;
-
-  if (frame->aux != 1) {
-    s->confirmed = FALSE;
-    return;
-  }
-  /* a tail that has acknowledged something does not forget it under the same number: the question is a late one, unless it comes again
-   * and again (a new life has by chance the number of the old one) */
-  if (s->acked > 0) {
-    if (++s->late_keys < LATE_KEYS)
-      return;
-    restart (s);
-  }
   s->confirmed = FALSE;
-  for (i = 0; i < s->sent; i++) {
-    RdRecord *r = rd_sender_record (s, i);
+  s->key_asked = TRUE;
+  s->probe_at = s->end_at = MAX (now, s->last_probe + KEY_WAIT);
+}
 
-    r->missing |= now - r->last_sent >= wait;
-  }
+/* The answer to a probe that was sent after the last progress, and which has less than was acknowledged: by chance the new life of a tail
+ * has the number of the old one. */
+static gboolean
+is_relapse (const RdSender * s, const RdFrame * frame)
+{
+  guint slot;
+  guint8 ahead = (guint8) (frame->sequence - s->ack_sequence);
+
+  return find_probe (s, frame->aux, &slot)
+      && s->probe_acks[slot] == s->ack_sequence && ahead > s->sent - s->acked;
 }
 
 static void
@@ -296,8 +291,8 @@ take_control (RdSender * s, const RdFrame * frame, gint64 now,
 {
   gboolean progress;
 
-  if (frame->control == RD_CONTROL_KEY) {
-    take_key (s, frame, now);
+  if (is_relapse (s, frame)) {
+    restart (s);
     return TRUE;
   }
   take_cookie (s, frame);
@@ -325,6 +320,10 @@ rd_sender_feed (RdSender * s, const RdFrame * frame, gint64 now,
     return;
   if (frame->type == RD_FRAME_CONTROL && frame->control == RD_CONTROL_ERROR) {
     take_error (s, frame, input);
+    return;
+  }
+  if (frame->type == RD_FRAME_CONTROL && frame->control == RD_CONTROL_KEY) {
+    take_key (s, now);
     return;
   }
   if (!meet_instance (s, frame) || s->over)

@@ -71,7 +71,6 @@ struct _RdSender
   guint16 instance, dead[RD_SENDER_DEAD_INSTANCES];
   guint n_dead;
   guint64 met_at_probe;         /* probe_number when the present instance was met */
-  guint late_keys;              /* since anything else came from the tail */
 
   /* tokens of the present epoch */
   GArray *awaited;              /* RdAwaited, ascending */
@@ -85,11 +84,13 @@ struct _RdSender
   guint64 probe_number;
   gint64 probe_times[RD_SENDER_PROBE_TIMES];
   guint64 probe_orders[RD_SENDER_PROBE_TIMES];  /* RdSender.order when that probe was sent */
+  guint32 probe_acks[RD_SENDER_PROBE_TIMES];    /* ack_sequence when that probe was sent */
   guint64 order;                /* STATES frames sent, counting every copy */
   guint backoff;
   gboolean answered;            /* the last probe: the tail lives and has everything */
   gboolean awaiting;
-  gint64 awaiting_since, heard, probe_at, last_out;
+  gboolean key_asked;           /* a probe is due even if nothing is awaited */
+  gint64 awaiting_since, heard, probe_at, last_probe, last_out;
 
   guint cancel_left;
   guint32 cancel_epoch, cancel_position;

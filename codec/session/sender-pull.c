@@ -48,7 +48,7 @@ gint64
 rd_sender_probe_interval (const RdSender * s)
 {
   gint64 t = awaited_timeout (s);
-  gint64 max = s->answered ? ANSWERED_MAX
+  gint64 max = s->answered || !s->config.peer_timeout ? ANSWERED_MAX
       : s->config.peer_timeout / PROBES_PER_TIMEOUT;
 
   return MIN (t << MIN (s->backoff, MAX_BACKOFF), MAX (t, max));
@@ -118,12 +118,19 @@ timeout_message (const RdSender * s)
       never);
 }
 
+/* When a silent tail is given up. */
+static gint64
+patience_ends_at (const RdSender * s)
+{
+  return s->awaiting && s->config.peer_timeout ?
+      MAX (s->heard, s->awaiting_since) + s->config.peer_timeout : G_MAXINT64;
+}
+
 /* Ends what has waited too long. */
 static void
 check_time (RdSender * s, gint64 now)
 {
-  if (s->awaiting
-      && now >= MAX (s->heard, s->awaiting_since) + s->config.peer_timeout)
+  if (now >= patience_ends_at (s))
     rd_sender_fail (s, timeout_message (s));
   if (s->linger_until && now >= s->linger_until && !s->over) {
     s->ended = s->over = TRUE;
@@ -363,6 +370,9 @@ next_probe_number (RdSender * s, gint64 now)
 
   s->probe_times[number % RD_SENDER_PROBE_TIMES] = now;
   s->probe_orders[number % RD_SENDER_PROBE_TIMES] = s->order;
+  s->probe_acks[number % RD_SENDER_PROBE_TIMES] = s->ack_sequence;
+  s->last_probe = now;
+  s->key_asked = FALSE;
   disturb_awaited (s);
   return number;
 }
@@ -412,7 +422,8 @@ static gint64
 probe_due_at (const RdSender * s)
 {
   /* END asks the same question */
-  return s->awaiting && end_due_at (s) == G_MAXINT64 ? s->probe_at : G_MAXINT64;
+  return (s->awaiting || s->key_asked) && end_due_at (s) == G_MAXINT64 ?
+      s->probe_at : G_MAXINT64;
 }
 
 static GBytes *
@@ -470,8 +481,7 @@ rd_sender_deadline (const RdSender * s)
     return 0;
   if (s->cancel_left)
     at = s->cancel_at;
-  if (s->awaiting)
-    at = MIN (at, MAX (s->heard, s->awaiting_since) + s->config.peer_timeout);
+  at = MIN (at, patience_ends_at (s));
   if (s->linger_until)
     at = MIN (at, s->linger_until);
   at = MIN (at, end_due_at (s));

@@ -10,7 +10,7 @@ typedef struct
 {
   gboolean has_feedback;        /* FALSE: no window, no retry, no acknowledgement */
   gsize window_bytes;           /* 65536 */
-  gint64 peer_timeout;          /* us, 10 s */
+  gint64 peer_timeout;          /* us, 10 s; 0 = wait for ever */
   gint64 linger;                /* us, 2 s */
   gint64 keepalive;             /* us, session-timeout / 4; 0 = none */
   guint key_int_max;            /* tokens, 256 */

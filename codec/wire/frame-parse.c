@@ -251,7 +251,7 @@ parse_prefix (const guint8 * data, gsize size, gsize max_frame,
     RdFrame * frame, gsize * body, GError ** error)
 {
   static const guint8 sync[2] = { RD_WIRE_SYNC_0, RD_WIRE_SYNC_1 };
-  guint64 position, length;
+  guint64 position = 0, length = 0;
   gsize at = 5, used;
   RdVarint got;
 

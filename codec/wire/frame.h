@@ -46,7 +46,7 @@ typedef enum
   RD_CONTROL_ACK,               /* tail: `aux` = number of the probe answered, 0 = none */
   RD_CONTROL_REPLAY,            /* tail: ACK with a hole: send what is missing. The payload is a bitmap of what is stored already beyond
                                  * the hole, lowest bit first: bit i = frame `sequence` + i; bit 0 is never set. `aux` as in ACK */
-  RD_CONTROL_KEY,               /* tail: send HEADER; `aux` 1 = "I have nothing, start from the beginning" */
+  RD_CONTROL_KEY,               /* tail: send HEADER; `aux` 1 = the session is not known, 0 = its numbering is not */
   RD_CONTROL_PROBE,             /* head: what have you got? `value` = probe number (> 0), echoed in `aux` of ACK or REPLAY */
   RD_CONTROL_WORKING,           /* tail: still computing */
   RD_CONTROL_END,               /* head: no more states. `value` > 0: a probe number, answer END_ACK or REPLAY; 0: END_ACK is here, forget me */

@@ -718,6 +718,8 @@ sim_randomise (SimConfig * c, guint32 seed)
   c->row_bytes = (guint) g_rand_int_range (rand, 5, 1200);
   c->head_step = g_rand_int_range (rand, 0, 30000);
   c->tail_row = g_rand_int_range (rand, 0, 40000);
+  if (c->slow)
+    c->tail_row *= c->slow;
   c->finish_alone = g_rand_boolean (rand);
   if (!c->peer_timeout)
     c->peer_timeout = 10 * G_TIME_SPAN_SECOND;

@@ -17,6 +17,7 @@ typedef struct
   guint key_int_max;
   guint turns, prompt_rows, chunk, turn_tokens, row_bytes;
   gint64 head_step, tail_row;   /* us of computing a row */
+  guint slow;                   /* > 0: the tail needs so many times longer */
   gboolean finish_alone;        /* the finish comes in a TOKENS of its own */
   guint windows;                /* > 0: score so many windows of prompt_rows rows, each a new epoch, no sampling */
   guint tail_restarts, head_restarts;

@@ -495,6 +495,26 @@ test_one_way (void)
   one_way (1400, 3);
 }
 
+/* A tail that knows nothing asks for HEADER; what it lacks shows in its answer to the probe that comes with it. */
+static void
+meet_new_tail (Link * link)
+{
+  GBytes *bytes;
+  RdFrame f;
+
+  link_to_tail (link, link_pull_head (link));
+  bytes = link_pull_tail (link);
+  link_find (bytes, RD_FRAME_CONTROL, &f);
+  g_assert_cmpint (f.control, ==, RD_CONTROL_KEY);
+  link_to_head (link, bytes);
+  bytes = link_pull_head (link);
+  link_find (bytes, RD_FRAME_HEADER, &f);
+  link_find (bytes, RD_FRAME_CONTROL, &f);
+  g_assert_cmpint (f.control, ==, RD_CONTROL_PROBE);
+  link_to_tail (link, bytes);
+  link_to_head (link, link_pull_tail (link));
+}
+
 /* A tail that begins again is given everything, with the tokens that are known. */
 static void
 test_restart (void)
@@ -516,8 +536,7 @@ test_restart (void)
   tail.seed = 2;
   link.receiver = rd_receiver_new (&tail);
 
-  link_to_tail (&link, link_pull_head (&link));
-  link_to_head (&link, link_pull_tail (&link));
+  meet_new_tail (&link);
   bytes = link_pull_head (&link);
   link_find (bytes, RD_FRAME_STATES, &f);
   g_assert_cmpuint (f.position, ==, 0);
@@ -554,8 +573,7 @@ test_replay_bytes (void)
   rd_receiver_free (link.receiver);
   tail.seed = 2;
   link.receiver = rd_receiver_new (&tail);
-  link_to_tail (&link, link_pull_head (&link));
-  link_to_head (&link, link_pull_tail (&link));
+  meet_new_tail (&link);
   g_assert_true (rd_sender_failed (link.sender, &message));
   g_assert_nonnull (strstr (message, "replay-bytes"));
   link_close (&link);

@@ -63,8 +63,9 @@ main (int argc, char **argv)
   static const SimConfig loss50 = {.seed = 30000,.loss = 0.5,.duplicate = 0.05,
     .linger = 6 * G_TIME_SPAN_SECOND
   };
+  static const SimConfig slow = {.seed = 70000,.loss = 0.1,.slow = 30 };
   static const SimConfig tail_restart = {.seed = 40000,.loss = 0.1,
-    .tail_restarts = 2
+    .tail_restarts = 2,.linger = 6 * G_TIME_SPAN_SECOND
   };
   static const SimConfig head_restart = {.seed = 50000,.loss = 0.1,
     .head_restarts = 1
@@ -76,6 +77,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/session/stream", &stream, test_runs);
   g_test_add_data_func ("/session/loss-20", &loss20, test_runs);
   g_test_add_data_func ("/session/loss-50", &loss50, test_runs);
+  g_test_add_data_func ("/session/slow-tail", &slow, test_runs);
   g_test_add_data_func ("/session/tail-restart", &tail_restart, test_runs);
   g_test_add_data_func ("/session/head-restart", &head_restart, test_runs);
   g_test_add_data_func ("/session/score", &score, test_runs);
