@@ -179,8 +179,7 @@ store_row (const StKvCache * cache, guint8 * plane, gsize position,
     if (cache->type == ST_TYPE_F32) {
       memcpy (dst, src, dim * sizeof (float));
     } else {
-      for (gsize i = 0; i < dim; i++)
-        ((guint16 *) dst)[i] = st_float_to_half (src[i]);
+      st_floats_to_half (src, (guint16 *) dst, dim);
     }
   }
 }

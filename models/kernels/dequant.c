@@ -1,4 +1,4 @@
-/* Stored weights to float with vectors. Compiled once for each instruction set.
+/* Stored weights to float with vectors, and floats to half precision. Compiled once for each instruction set.
  *
  * Every value equals that of the type's plain to_float bit for bit: a scale times a small integer is exact in single precision, so
  * fusing the addition of the minimum rounds once, as the plain code does. Blocks are read as bytes. */
@@ -334,3 +334,15 @@ void ST_ISA (dequantise) (StType type, const void *src, float *dst, gsize n)
       n - vectors);
 }
 #endif
+
+void ST_ISA (to_half) (const float *src, guint16 * dst, gsize n)
+{
+  gsize i = 0;
+
+#ifdef v_store_half
+  for (; i + VL <= n; i += VL)
+    v_store_half (dst + i, v_load (src + i));
+#endif
+  for (; i < n; i++)
+    dst[i] = st_float_to_half (src[i]);
+}

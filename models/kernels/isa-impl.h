@@ -16,5 +16,6 @@ extern const StTile ST_ISA (tiles)[TILE_ROWS][ST_MAX_VECTORS];
 void ST_ISA (transpose) (const float *src, gsize lds, gsize rows, gsize cols,
     float *dst, gsize ldd, gsize width);
 void ST_ISA (dequantise) (StType type, const void *src, float *dst, gsize n);
+void ST_ISA (to_half) (const float *src, guint16 * dst, gsize n);
 void ST_ISA (dot) (const float *w, gsize ldw, gsize rows, const float *x,
     gsize ldx, gsize m, gsize k, float *y, gsize ldy);

@@ -32,6 +32,8 @@ typedef struct
       float *dst, gsize ldd, gsize width);
   /* n elements (whole blocks) to float, the same bits as the type's to_float. */
   void (*dequantise) (StType type, const void *src, float *dst, gsize n);
+  /* n floats to half precision, to nearest even, the same bits as st_float_to_half(). */
+  void (*to_half) (const float *src, guint16 * dst, gsize n);
   /* y[i * ldy + r] = dot product of row r of w and row i of x, each over k in one fixed order. */
   void (*dot) (const float *w, gsize ldw, gsize rows, const float *x,
       gsize ldx, gsize m, gsize k, float *y, gsize ldy);

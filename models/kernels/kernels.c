@@ -14,6 +14,15 @@ st_get_row (const StMatrix * w, gsize row, float *dst)
 }
 
 void
+st_floats_to_half (const float *src, guint16 * dst, gsize n)
+{
+  const StFpMode mode = st_fp_enter ();
+
+  st_isa ()->to_half (src, dst, n);
+  st_fp_leave (mode);
+}
+
+void
 st_rms_norm (const float *x, const float *weight, gsize n, float eps, float *y)
 {
   const StFpMode mode = st_fp_enter ();

@@ -54,6 +54,9 @@ void st_matmul_group (StPool * pool, const StProduct * products, gsize n,
 /** st_get_row: dequantises row @row of @w (the embedding of a token) to @dst (w->cols floats). */
 void st_get_row (const StMatrix * w, gsize row, float *dst);
 
+/** st_floats_to_half: st_float_to_half() of each of @n floats (for the KV cache). */
+void st_floats_to_half (const float *src, guint16 * dst, gsize n);
+
 /** st_rms_norm: y = x / sqrt (mean (x^2) + eps) * weight, one row of @n. y may be x. */
 void st_rms_norm (const float *x, const float *weight, gsize n, float eps, float *y);
 

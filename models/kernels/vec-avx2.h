@@ -79,6 +79,8 @@ v_largest (vf v)
 #define vi_lane() _mm256_setr_epi32 (0, 1, 2, 3, 4, 5, 6, 7)
 #define vi_to_float(v) _mm256_cvtepi32_ps (v)
 #define v_load_half(p) _mm256_cvtph_ps (_mm_loadu_si128 ((const __m128i *) (p)))
+#define v_store_half(p, v) _mm_storeu_si128 ((__m128i *) (p), \
+    _mm256_cvtps_ph (v, _MM_FROUND_TO_NEAREST_INT))
 #define v_load_bf16(p) _mm256_castsi256_ps (_mm256_slli_epi32 ( \
     _mm256_cvtepu16_epi32 (_mm_loadu_si128 ((const __m128i *) (p))), 16))
 

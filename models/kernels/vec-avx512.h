@@ -79,6 +79,8 @@ v_sum4_store (vf v0, vf v1, vf v2, vf v3, float *y)
 #define vi_lane() _mm512_setr_epi32 (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 #define vi_to_float(v) _mm512_cvtepi32_ps (v)
 #define v_load_half(p) _mm512_cvtph_ps (_mm256_loadu_si256 ((const __m256i *) (p)))
+#define v_store_half(p, v) _mm256_storeu_si256 ((__m256i *) (p), \
+    _mm512_cvtps_ph (v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC))
 #define v_load_bf16(p) _mm512_castsi512_ps (_mm512_slli_epi32 ( \
     _mm512_cvtepu16_epi32 (_mm256_loadu_si256 ((const __m256i *) (p))), 16))
 

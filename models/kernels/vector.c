@@ -215,6 +215,7 @@ const StIsa ST_ISA (isa) = {
   .tile = ST_ISA (tiles),
   .transpose = ST_ISA (transpose),
   .dequantise = ST_ISA (dequantise),
+  .to_half = ST_ISA (to_half),
   .dot = ST_ISA (dot),
   .rms_norm = rms_norm,
   .rope = rope,

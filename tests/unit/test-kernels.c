@@ -111,6 +111,35 @@ test_all_halves (gconstpointer data)
   }
 }
 
+/* Every exponent and sign with many mantissas, so ties, overflow, subnormals, infinities and NaN. */
+static void
+test_to_half (gconstpointer data)
+{
+  const StIsa *isa = data;
+  const gsize n = 512 * 67;
+  g_autofree float *src = g_new (float, n);
+  g_autofree guint16 *out = g_new (guint16, n + 1);
+
+  for (gsize i = 0; i < n; i++) {
+    const gsize k = i % 67;
+    const guint32 mantissa = k < 24 ? 1u << k : k < 48 ? 0x1800u << (k - 24) :
+        g_test_rand_bit ()? (guint32) g_test_rand_int () : 0x1000u *
+        (guint32) k;
+
+    const guint32 bits = (guint32) (i / 67) << 23 | (mantissa & 0x7fffff);
+
+    memcpy (&src[i], &bits, sizeof bits);
+  }
+  out[n] = 4711;
+  isa->to_half (src, out, n);
+  for (gsize i = 0; i < n; i++)
+    g_assert_cmphex (out[i], ==, st_float_to_half (src[i]));
+  g_assert_cmphex (out[n], ==, 4711);
+  isa->to_half (src + 3, out, 21);
+  for (gsize i = 0; i < 21; i++)
+    g_assert_cmphex (out[i], ==, st_float_to_half (src[i + 3]));
+}
+
 static void
 test_tile (gconstpointer data)
 {
@@ -645,6 +674,7 @@ main (int argc, char **argv)
   } tests[] = {
     {"dequantise", test_dequantise},
     {"all-halves", test_all_halves},
+    {"to-half", test_to_half},
     {"tile", test_tile},
     {"transpose", test_transpose},
     {"dot", test_dot},
