@@ -557,17 +557,31 @@ GST_START_TEST (test_feedback_eos)
   Fixture f;
 
   virtual_tail_init (&tail);
-  fixture_init (&f, "rdencoder name=e peer-timeout=300 ! identity", TRUE);
+  fixture_init (&f, "rdencoder name=e ! identity", TRUE);
   gst_harness_push (f.h, make_rows (1, 0, 0, 3, 0));
   gst_harness_push_event (f.feedback, gst_event_new_eos ());
-  g_usleep (500000);
-  fail_unless (gst_bus_pop_filtered (f.bus, GST_MESSAGE_ERROR) == NULL);
   gst_harness_push_event (f.h, gst_event_new_eos ());
   expect_message (&f, GST_MESSAGE_WARNING, "did not confirm the end");
+  fail_unless (gst_bus_pop_filtered (f.bus, GST_MESSAGE_ERROR) == NULL);
   virtual_tail_exchange (&tail, f.h, NULL);
   fail_unless_equals_int ((gint) tail.n_ended, 1);
   fixture_clear (&f);
   virtual_tail_clear (&tail);
+}
+
+GST_END_TEST;
+
+/* EOS on feedback alone: the tail or the connection is gone. */
+GST_START_TEST (test_feedback_lost)
+{
+  Fixture f;
+
+  fixture_init (&f, "rdencoder name=e peer-timeout=300 ! identity", TRUE);
+  gst_pad_set_event_function (f.h->srcpad, refuse_custom);
+  gst_harness_push (f.h, make_rows (1, 0, 0, 3, 0));
+  gst_harness_push_event (f.feedback, gst_event_new_eos ());
+  expect_message (&f, GST_MESSAGE_ERROR, "way back has ended");
+  fixture_clear (&f);
 }
 
 GST_END_TEST;
@@ -774,6 +788,7 @@ rdencoder_suite (void)
   tcase_add_test (tc, test_peer_timeout);
   tcase_add_test (tc, test_linger);
   tcase_add_test (tc, test_feedback_eos);
+  tcase_add_test (tc, test_feedback_lost);
   tcase_add_test (tc, test_unparsed_feedback);
   tcase_add_test (tc, test_datagrams_on_feedback);
   tcase_add_test (tc, test_not_finite);
