@@ -1,0 +1,90 @@
+/* Tells ThreadSanitizer about GLib's locks, which are futexes inside of a library that it does not see. Preloaded by the test setup `tsan`;
+ * does nothing in a process without the sanitizer. */
+#include <dlfcn.h>
+#include <glib.h>
+
+#define EXPORT __attribute__((visibility ("default")))
+
+extern void __tsan_acquire (void *address) __attribute__((weak));
+extern void __tsan_release (void *address) __attribute__((weak));
+
+/* The function of that name in the library behind this one, looked up once. */
+#define REAL(name) \
+  static __typeof__ (&name) real; \
+  if (!real) \
+    *(void **) &real = dlsym (RTLD_NEXT, #name)
+
+static void
+acquired (void *address)
+{
+  if (__tsan_acquire)
+    __tsan_acquire (address);
+}
+
+static void
+releases (void *address)
+{
+  if (__tsan_release)
+    __tsan_release (address);
+}
+
+#define WRAP_LOCK(name, Type) \
+  EXPORT void name (Type * lock) { REAL (name); real (lock); acquired (lock); }
+#define WRAP_UNLOCK(name, Type) \
+  EXPORT void name (Type * lock) { REAL (name); releases (lock); real (lock); }
+#define WRAP_TRYLOCK(name, Type) \
+  EXPORT gboolean name (Type * lock) \
+  { REAL (name); gboolean ok = real (lock); if (ok) acquired (lock); return ok; }
+
+/* *INDENT-OFF* */
+WRAP_LOCK (g_mutex_lock, GMutex)
+WRAP_UNLOCK (g_mutex_unlock, GMutex)
+WRAP_TRYLOCK (g_mutex_trylock, GMutex)
+WRAP_LOCK (g_rec_mutex_lock, GRecMutex)
+WRAP_UNLOCK (g_rec_mutex_unlock, GRecMutex)
+WRAP_TRYLOCK (g_rec_mutex_trylock, GRecMutex)
+WRAP_LOCK (g_rw_lock_writer_lock, GRWLock)
+WRAP_UNLOCK (g_rw_lock_writer_unlock, GRWLock)
+WRAP_LOCK (g_rw_lock_reader_lock, GRWLock)
+WRAP_UNLOCK (g_rw_lock_reader_unlock, GRWLock)
+/* *INDENT-ON* */
+
+/* A condition releases and takes the mutex inside of the library. */
+EXPORT void
+g_cond_wait (GCond * cond, GMutex * mutex)
+{
+  REAL (g_cond_wait);
+  releases (mutex);
+  real (cond, mutex);
+  acquired (mutex);
+}
+
+EXPORT gboolean
+g_cond_wait_until (GCond * cond, GMutex * mutex, gint64 end_time)
+{
+  REAL (g_cond_wait_until);
+  releases (mutex);
+  gboolean signalled = real (cond, mutex, end_time);
+  acquired (mutex);
+  return signalled;
+}
+
+/* g_once_init_enter() is inline and comes here only for the slow way. */
+EXPORT gboolean (g_once_init_enter) (volatile void *location)
+{
+  static gboolean (*real) (volatile void *);
+  if (!real)
+    *(void **) &real = dlsym (RTLD_NEXT, "g_once_init_enter");
+  gboolean first = real (location);
+  acquired ((void *) location);
+  return first;
+}
+
+EXPORT void (g_once_init_leave) (volatile void *location, gsize result)
+{
+  static void (*real) (volatile void *, gsize);
+  if (!real)
+    *(void **) &real = dlsym (RTLD_NEXT, "g_once_init_leave");
+  releases ((void *) location);
+  real (location, result);
+}
