@@ -262,9 +262,12 @@ q6_k (const guint8 * b, float *dst, gsize n)
           vi_or (vi_shr (q1, 4), vi_shl (vi_shr (h, 6), 4)),
         };
 
-        for (guint g = 0; g < 4; g++)
+        for (guint g = 0; g < 4; g++) {
+          const gint8 scale = scales[2 * g + l / 16];
+
           store_scaled (out + 32 * g + l, vi_sub (q[g], bias),
-              v_set1 (d * (float) scales[2 * g + l / 16]));
+              v_set1 (d * (float) scale));
+        }
       }
     }
   }

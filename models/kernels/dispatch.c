@@ -2,6 +2,9 @@
 #include "models/kernels/isa.h"
 
 #include <string.h>
+#ifdef ST_HAVE_X86
+#include <cpuid.h>
+#endif
 
 #define MAX_SETS 4
 
@@ -9,11 +12,20 @@ static StIsa const *supported[MAX_SETS];
 static const StIsa *chosen;
 
 #ifdef ST_HAVE_X86
+/* Not every compiler's __builtin_cpu_supports() knows it. */
+static gboolean
+cpu_has_f16c (void)
+{
+  guint eax, ebx, ecx, edx;
+
+  return __get_cpuid (1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C) != 0;
+}
+
 static gboolean
 cpu_has_avx2 (void)
 {
   return __builtin_cpu_supports ("avx2") && __builtin_cpu_supports ("fma") &&
-      __builtin_cpu_supports ("f16c");
+      cpu_has_f16c ();
 }
 
 static gboolean

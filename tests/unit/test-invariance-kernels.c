@@ -1,6 +1,7 @@
 /* What a row computes has the same bits whatever other rows are in the call, however a prompt is cut into calls, however many threads
  * run, and whatever floating-point mode the caller has set. */
 #include "models/kernels/kernels.h"
+#include "tests/support/random-weights.h"
 
 #include <fenv.h>
 #include <math.h>
@@ -11,38 +12,6 @@
 #endif
 
 #define MAX_ROWS 600
-
-static float *
-uniform_floats (gsize n)
-{
-  float *p = g_new (float, n);
-
-  for (gsize i = 0; i < n; i++)
-    p[i] = (float) g_test_rand_double_range (-1, 1);
-  return p;
-}
-
-/* A matrix of any type with ordinary values: F32 random, quantised random bytes with a scale of 0.01. */
-static guint8 *
-random_matrix (StType type, gsize rows, gsize cols)
-{
-  const StTypeTraits *t = st_type_traits (type);
-  const gsize bytes = st_type_row_bytes (type, cols) * rows;
-  const guint16 scale = st_float_to_half (0.01f);
-  guint8 *p;
-
-  if (type == ST_TYPE_F32)
-    return (guint8 *) uniform_floats (rows * cols);
-  p = g_malloc (bytes);
-  for (gsize i = 0; i < bytes; i++)
-    p[i] = (guint8) g_test_rand_int_range (0, 256);
-  for (gsize i = 0; i < bytes; i += t->block_bytes) {
-    memcpy (p + i + (type == ST_TYPE_Q6_K ? 208 : 0), &scale, 2);
-    if (type == ST_TYPE_Q4_1 || type == ST_TYPE_Q4_K)
-      memcpy (p + i + 2, &scale, 2);
-  }
-  return p;
-}
 
 static void
 assert_same_rows (const float *y, const float *all, gsize rows, gsize n,
@@ -62,7 +31,7 @@ check_products (StPool * one, StPool * two, const StMatrix * w, StRegime regime)
     14, 15, 16, 17, 32, 64, 128, 511, 512, MAX_ROWS
   };
   const gsize k = w->cols, n = w->rows;
-  g_autofree float *x = uniform_floats (MAX_ROWS * k);
+  g_autofree float *x = st_test_floats (MAX_ROWS * k);
   g_autofree float *all = g_new (float, MAX_ROWS * n);
   g_autofree float *y = g_new (float, MAX_ROWS * n);
 
@@ -96,8 +65,8 @@ test_products (void)
   StPool *one = st_pool_new (1), *two = st_pool_new (2);
 
   for (guint i = 0; i < G_N_ELEMENTS (shapes); i++) {
-    g_autofree guint8 *data = random_matrix (shapes[i].type, shapes[i].rows,
-        shapes[i].cols);
+    g_autofree guint8 *data =
+        st_test_weights (shapes[i].type, shapes[i].rows * shapes[i].cols);
     const StMatrix w = { shapes[i].type, shapes[i].rows, shapes[i].cols, data };
 
     check_products (one, two, &w, ST_REGIME_PREFILL);
@@ -120,15 +89,15 @@ test_group (void)
   };
   const gsize cols = 768, m = 70;
   StPool *one = st_pool_new (1), *two = st_pool_new (2);
-  g_autofree float *x = uniform_floats (m * cols);
+  g_autofree float *x = st_test_floats (m * cols);
   StMatrix w[3];
   StProduct products[3];
   float *single[3];
 
   for (guint i = 0; i < 3; i++) {
     w[i] = (StMatrix) {
-    parts[i].type, parts[i].rows, cols, random_matrix (parts[i].type,
-          parts[i].rows, cols)};
+    parts[i].type, parts[i].rows, cols, st_test_weights (parts[i].type,
+          parts[i].rows * cols)};
     products[i] = (StProduct) {
     &w[i], g_new (float, m * w[i].rows), w[i].rows};
     single[i] = g_new (float, m * w[i].rows);
@@ -183,9 +152,9 @@ check_attention (StType type, gsize heads, gsize kv_heads, gsize dim, gsize m)
 {
   static const gsize chunks[] = { 1, 7, 13, 64, 200, 512 };
   const gsize width = heads * dim, n = kv_heads * m * dim;
-  g_autofree float *k = uniform_floats (n);
-  g_autofree float *v = uniform_floats (n);
-  g_autofree float *q = uniform_floats (m * width);
+  g_autofree float *k = st_test_floats (n);
+  g_autofree float *v = st_test_floats (n);
+  g_autofree float *q = st_test_floats (m * width);
   g_autofree float *all = g_new (float, m * width);
   g_autofree float *out = g_new (float, m * width);
   /* A large scale makes the running maximum jump and old sums vanish. */
@@ -254,7 +223,7 @@ test_modes (void)
 
   for (guint threads = 1; threads <= 2; threads++) {
     StPool *pool = st_pool_new (threads);
-    g_autofree float *x = uniform_floats (2 * n * n);
+    g_autofree float *x = st_test_floats (2 * n * n);
     g_autofree float *plain = g_new0 (float, total);
     g_autofree float *out = g_new0 (float, total);
     guint subnormal = 0;
@@ -309,8 +278,8 @@ static void
 test_two_pools (void)
 {
   const gsize rows = 192, cols = 576, m = 33;
-  g_autofree float *weights = uniform_floats (rows * cols);
-  g_autofree float *x = uniform_floats (m * cols);
+  g_autofree float *weights = st_test_floats (rows * cols);
+  g_autofree float *x = st_test_floats (m * cols);
   g_autofree float *y = g_new (float, 2 * m * rows);
   const StMatrix w = { ST_TYPE_F32, rows, cols, weights };
   Job jobs[2];
