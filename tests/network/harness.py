@@ -152,11 +152,13 @@ class Pipeline:
                  for word in (f"fdsink fd={writer} sync=false async=false".split() if part == "TEXT" else [part])]
         self.name = name
         self.string = string
+        self.seed = os.environ.get("ST_TEST_SEED") or str(random.randrange(1 << 31))
         self.text = b""
         self.log = ""
         self._changed = threading.Condition()
         self.process = subprocess.Popen([*prefix, launch_program(), *options, *words], stdin=stdin or subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=[writer])
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=[writer],
+                                        env={**os.environ, "ST_TEST_SEED": self.seed})
         os.close(writer)
         self.stdin = self.process.stdin
         self._readers = [threading.Thread(target=self._read_text, args=(reader,), daemon=True),
@@ -181,7 +183,8 @@ class Pipeline:
     def report(self):
         lines = [line for line in self.log.splitlines()
                  if not re.match(r"Got message #\d+ from .*\((state-changed|stream-status|tag|latency|async-done|stream-start)\)", line)]
-        return (f"{self.name}: status {self.process.poll()}, {len(self.text)} bytes of text {self.text[-80:]!r}\n"
+        return (f"{self.name}: status {self.process.poll()}, {len(self.text)} bytes of text {self.text[-80:]!r}, "
+                f"ST_TEST_SEED={self.seed}\n"
                 f"  {self.string}\n  " + "\n  ".join(lines[-25:]))
 
     def _wait_until(self, condition, seconds, what):
@@ -273,6 +276,11 @@ def whole_text(model, prompt="Hello there", tokens=48, more="", location=None):
 
 UDP_SOURCE = "buffer-size=4000000 reuse=false"
 SINK = "sync=false async=false"
+
+
+def lossy(probability):
+    """Drops buffers by chance; testslow is there for its plugin, which seeds that chance anew in every process."""
+    return f"testslow ! identity drop-probability={probability}"
 
 
 class Udp:

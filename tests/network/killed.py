@@ -33,9 +33,9 @@ def test_tail_killed_twice_with_loss():
     model = tiny_model()
     text = whole_text(model, tokens=TOKENS)
     udp = Udp(model)
-    manners = {"before_tail": SLOW, "before_sink": "identity drop-probability=0.1"}
+    manners = {"before_tail": SLOW, "before_sink": harness.lossy(0.1)}
     tail = udp.tail(**manners)
-    head = udp.head(source(model, tokens=TOKENS), before_sink="identity drop-probability=0.1")
+    head = udp.head(source(model, tokens=TOKENS), before_sink=harness.lossy(0.1))
     for part in (8, 4):
         tail.wait_text(len(text) // part)
         tail.kill()

@@ -18,7 +18,7 @@ def lossy_run(drop, tokens=TOKENS, seconds=60):
     """One run behind `identity drop-probability`, both ways; returns the frames that were sent again."""
     model = tiny_model()
     udp = Udp(model)
-    identity = f"identity drop-probability={drop}"
+    identity = harness.lossy(drop)
     tail = udp.tail(before_sink=identity)
     head = udp.head(source(model, PROMPT, tokens), before_sink=identity, encoder="frame-tokens=8")
     expect_loop(head, tail, whole_text(model, PROMPT, tokens), seconds)
@@ -50,7 +50,7 @@ def test_long_prompt_and_loss():
     model = tiny_model()
     prompt = harness.long_prompt(1200)
     udp = Udp(model)
-    identity = "identity drop-probability=0.1"
+    identity = harness.lossy(0.1)
     tail = udp.tail(before_sink=identity)
     head = udp.head(source(model, tokens=8, location=prompt), before_sink=identity)
     expect_loop(head, tail, whole_text(model, tokens=8, location=prompt))
