@@ -9,6 +9,7 @@
 #define MAX_SETS 4
 
 static StIsa const *supported[MAX_SETS];
+static guint n_supported;
 static const StIsa *chosen;
 
 #ifdef ST_HAVE_X86
@@ -41,16 +42,14 @@ cpu_has_avx512 (void)
 static void
 list_supported (void)
 {
-  guint n = 0;
-
 #ifdef ST_HAVE_X86
   __builtin_cpu_init ();
   if (cpu_has_avx512 ())
-    supported[n++] = &st_avx512_isa;
+    supported[n_supported++] = &st_avx512_isa;
   if (cpu_has_avx2 ())
-    supported[n++] = &st_avx2_isa;
+    supported[n_supported++] = &st_avx2_isa;
 #endif
-  supported[n++] = &st_c_isa;
+  supported[n_supported++] = &st_c_isa;
 }
 
 /* The set that the environment variable ST_KERNELS names, else the best. */
@@ -61,7 +60,7 @@ choose (void)
 
   if (wish == NULL || *wish == '\0')
     return supported[0];
-  for (guint i = 0; supported[i] != NULL; i++) {
+  for (guint i = 0; i < n_supported; i++) {
     if (strcmp (supported[i]->name, wish) == 0)
       return supported[i];
   }

@@ -51,7 +51,7 @@ st_test_weights (StType type, gsize n)
     const guint16 h = st_float_to_half (uniform () * 0.1f);
 
     if (type == ST_TYPE_BF16) {
-      block[1] = (guint8) ((block[1] & 0x80) | 0x3e);
+      block[1] = g_test_rand_bit ()? 0xbe : 0x3e;
       continue;
     }
     memcpy (block + at, &h, 2);
