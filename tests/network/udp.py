@@ -73,6 +73,16 @@ def test_head_before_tail():
     expect_loop(head, tail, whole_text(model, tokens=TOKENS))
 
 
+def test_head_that_waits_for_ever():
+    """peer-timeout=0."""
+    model = tiny_model()
+    udp = Udp(model)
+    head = udp.head(source(model, tokens=TOKENS), encoder="peer-timeout=0")
+    time.sleep(1)
+    tail = udp.tail()
+    expect_loop(head, tail, whole_text(model, tokens=TOKENS))
+
+
 def test_tail_absent():
     """Nobody answers: an error within peer-timeout that says what to look at."""
     model = tiny_model()
