@@ -340,7 +340,8 @@ gst_tail_end_generate (GstTransformerTail * self, GstRdSession * session)
     FALSE, TRUE
   };
 
-  if (!t->sampled && t->has_last_row && !session->failed) {
+  /* a prompt that was interrupted asks for nothing */
+  if (!t->sampled && !t->announced && t->has_last_row && !session->failed) {
     open_answer (self, t);
     return sample (self, session, t->last_row, t->last_step, &place);
   }

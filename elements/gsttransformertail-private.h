@@ -57,6 +57,7 @@ typedef struct
   GArray *history;               /* ids by position, -1 = not known */
   gboolean open;                 /* an answer is being written */
   gboolean sampled;              /* somebody has asked for a token */
+  gboolean announced;            /* a tokensrc began the session: it says itself when it wants a token */
   GstRdText *text;
   GString *given_text;           /* of tokens that were sampled before a restart */
   guint prompt_tokens, answer_tokens;

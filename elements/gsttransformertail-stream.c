@@ -120,6 +120,7 @@ begin_session (GstTransformerTail * self, GstEvent * event)
   GstTailSession *t = gst_tail_session (self, session);
   rd_wishes_clear (&t->wishes);
   t->wishes = wishes;
+  t->announced = *id != '\0';
 }
 
 /* ---- outputs ---- */

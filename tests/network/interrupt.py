@@ -8,7 +8,9 @@ from harness import Pipeline, Udp, check, comment, real_model, source, tiny_mode
 
 TOKENS = 400
 SLOW = "testslow ns-per-row=5000000"
-LIMIT = 2.5  # seconds to leave in, on a busy machine
+# Seconds to leave in, on a busy machine. The tail first runs what it has acknowledged, a window at most, and then stays for `linger`
+# (2 s) to repeat to a head that missed it why it goes.
+HEAD_LIMIT, TAIL_LIMIT = 1.5, 5.0
 
 
 class Running:
@@ -28,7 +30,8 @@ class Running:
         got = pipeline.wait(20)
         took = time.monotonic() - started
         comment(f"{pipeline.name}: {took:.2f} s, status {got}")
-        check(took < LIMIT, f"took {took:.1f} s to leave\n{pipeline.report()}")
+        limit = HEAD_LIMIT if pipeline is self.head else TAIL_LIMIT
+        check(took < limit, f"took {took:.1f} s to leave\n{pipeline.report()}")
         check(got == status, f"exit status {got}, expected {status}\n{pipeline.report()}")
 
 
@@ -65,7 +68,7 @@ def test_both_at_once():
     run.head.wait(20)
     run.tail.wait(20)
     took = time.monotonic() - started
-    check(took < LIMIT, f"took {took:.1f} s to leave")
+    check(took < TAIL_LIMIT, f"took {took:.1f} s to leave")
     check(text.startswith(run.tail.text), f"the tail wrote {run.tail.text!r}")
 
 
@@ -84,7 +87,7 @@ def test_in_one_process():
     started = time.monotonic()
     pipeline.signal(signal.SIGINT)
     pipeline.expect(0, 20)
-    check(time.monotonic() - started < LIMIT, f"took too long to leave\n{pipeline.report()}")
+    check(time.monotonic() - started < HEAD_LIMIT, f"took too long to leave\n{pipeline.report()}")
     check(len(pipeline.text) >= 20, "the text is gone")
 
 
@@ -100,11 +103,14 @@ def filling(pause=0.6, **more):
 def test_head_in_the_prompt():
     run = filling()
     run.interrupt(run.head)
+    run.tail.expect(0, 15)
+    check(run.tail.text == b"", f"an interrupted prompt got an answer: {run.tail.text!r}")
 
 
 def test_tail_in_the_prompt():
     run = filling()
     run.interrupt(run.tail)
+    check(run.tail.text == b"", f"an interrupted prompt got an answer: {run.tail.text!r}")
     run.head.expect_error("(?i)the tail", 10)
 
 
@@ -141,7 +147,7 @@ def test_waiting_for_a_tail():
     started = time.monotonic()
     head.signal(signal.SIGINT)
     head.wait(20)
-    check(time.monotonic() - started < LIMIT, f"took too long to leave\n{head.report()}")
+    check(time.monotonic() - started < HEAD_LIMIT, f"took too long to leave\n{head.report()}")
 
 
 def test_waiting_for_a_head():
@@ -153,7 +159,7 @@ def test_waiting_for_a_head():
     started = time.monotonic()
     tail.signal(signal.SIGINT)
     tail.expect(0, 20)
-    check(time.monotonic() - started < LIMIT, f"took too long to leave\n{tail.report()}")
+    check(time.monotonic() - started < HEAD_LIMIT, f"took too long to leave\n{tail.report()}")
 
 
 if __name__ == "__main__":
