@@ -19,6 +19,8 @@
  * |[
  * gst-launch-1.0 filesrc location=states.rds ! rdparse ! rddecoder ! fakesink dump=true
  * ]| Decode a recording.
+ *
+ * Since: 0.1
  */
 #include "elements/gstrddecoder-private.h"
 #include "elements/gstrdpair.h"
@@ -204,6 +206,10 @@ gst_rd_decoder_set_property (GObject * object, guint id, const GValue * value,
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
   GST_OBJECT_UNLOCK (self);
+  /* num-sessions may be reached already */
+  g_mutex_lock (&self->lock);
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
 }
 
 static void

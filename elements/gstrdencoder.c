@@ -17,6 +17,8 @@
  * |[
  * gst-launch-1.0 tokensrc model=model.gguf location=text.txt ! transformerhead model=model.gguf split-layer=10 ! rdencoder codec=int8 ! filesink location=states.rds
  * ]| Record coded states.
+ *
+ * Since: 0.1
  */
 #include "elements/gstrdencoder-private.h"
 #include "elements/gstrdevents.h"

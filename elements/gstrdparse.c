@@ -22,6 +22,8 @@
  * |[
  * gst-launch-1.0 filesrc location=states.rds ! rdparse ! rddecoder ! fakesink dump=true
  * ]| Decode a recording.
+ *
+ * Since: 0.1
  */
 #include "elements/gstrdparse.h"
 #include "codec/wire/frame.h"

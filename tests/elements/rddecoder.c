@@ -290,6 +290,56 @@ GST_START_TEST (test_tensors)
 
 GST_END_TEST;
 
+static gint refusals;           /* atomic: buffers that are still to be sent back by a flush */
+
+static GstPadProbeReturn
+interrupt (GstPad * pad, GstPadProbeInfo * info, gpointer data)
+{
+  (void) pad;
+  (void) data;
+  if (!g_atomic_int_dec_and_test (&refusals))
+    return GST_PAD_PROBE_REMOVE;
+  gst_buffer_unref (GST_PAD_PROBE_INFO_BUFFER (info));
+  info->data = NULL;
+  GST_PAD_PROBE_INFO_FLOW_RETURN (info) = GST_FLOW_FLUSHING;
+  return GST_PAD_PROBE_HANDLED;
+}
+
+/* What a flush interrupts is handed over again: the cache behind has no hole. */
+GST_START_TEST (test_flush_loses_nothing)
+{
+  GstSegment segment;
+  VirtualHead head;
+  Fixture f;
+
+  virtual_head_init (&head, 1, "f16", HIDDEN, 1, 0, FALSE);
+  fixture_init (&f, FALSE);
+  g_atomic_int_set (&refusals, 1);
+  gst_pad_add_probe (f.h->sinkpad, GST_PAD_PROBE_TYPE_BUFFER, interrupt, NULL,
+      NULL);
+  virtual_head_rows (&head, 2, FALSE, FALSE);
+  virtual_head_rows (&head, 3, FALSE, FALSE);
+  exchange (&f, &head);
+  for (guint i = 0; i < 2000 && g_atomic_int_get (&refusals); i++)
+    g_usleep (1000);
+  fail_unless_equals_int ((gint) gst_harness_buffers_received (f.h), 0);
+  gst_harness_push_event (f.h, gst_event_new_flush_start ());
+  gst_harness_push_event (f.h, gst_event_new_flush_stop (TRUE));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (f.h, gst_event_new_segment (&segment));
+  exchange_until (&f, &head, 2);
+  GstBuffer *buffer = gst_harness_pull (f.h);
+  check_rows (&head, buffer, 0, 2);
+  gst_buffer_unref (buffer);
+  buffer = gst_harness_pull (f.h);
+  check_rows (&head, buffer, 2, 3);
+  gst_buffer_unref (buffer);
+  fixture_clear (&f);
+  virtual_head_clear (&head);
+}
+
+GST_END_TEST;
+
 /* ---- the way back ---- */
 
 GST_START_TEST (test_loop)
@@ -761,6 +811,7 @@ rddecoder_suite (void)
   tcase_add_test (tc, test_pair);
   tcase_add_test (tc, test_caps);
   tcase_add_test (tc, test_tensors);
+  tcase_add_test (tc, test_flush_loses_nothing);
   tcase_add_test (tc, test_loop);
   tcase_add_test (tc, test_reply_address);
   tcase_add_test (tc, test_loss_and_duplicates);
