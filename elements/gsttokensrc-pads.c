@@ -90,19 +90,6 @@ no_links (GstPad * pad, GstObject * parent)
   return NULL;
 }
 
-/* Every way in which the source ends its stream ends the answer too. */
-GstPadProbeReturn
-gst_token_src_follow_eos (GstPad * pad, GstPadProbeInfo * info, gpointer data)
-{
-  GstTokenSrc *self = data;
-
-  (void) pad;
-  if (GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info)) == GST_EVENT_EOS
-      && self->answer)
-    gst_rd_output_eos (self->answer);
-  return GST_PAD_PROBE_OK;
-}
-
 GstPad *
 gst_token_src_request_pad (GstElement * element, GstPadTemplate * template,
     const gchar * name, const GstCaps * caps)

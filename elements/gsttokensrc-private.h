@@ -1,4 +1,5 @@
-/* What the files of tokensrc share: gsttokensrc.c (object, states), -pads.c (text and answer) and -stream.c (what is sent when). */
+/* What the files of tokensrc share: gsttokensrc.c (object, states), -pads.c (text and answer), -task.c (the source
+ * pad and its thread) and -stream.c (what is sent when). */
 #pragma once
 #include "elements/gstrdconversation.h"
 #include "elements/gstrdoutput.h"
@@ -17,13 +18,15 @@ typedef struct
 {
   gchar *model, *prompt, *location, *chat_template, *system, *turn_delimiter;
   guint chunk_tokens, window_tokens, window_stride;
+  gint num_buffers;
   GstRdAddBos add_bos;
-  gboolean send_ids;
+  gboolean send_ids, is_live;
 } GstTokenSrcSettings;
 
 struct _GstTokenSrc
 {
-  GstPushSrc parent;
+  GstElement parent;
+  GstPad *srcpad;
   GstPad *text_pad;              /* request, NULL if there is none */
   GstRdOutput *answer;           /* request pad `answer`, NULL if there is none */
 
@@ -38,6 +41,8 @@ struct _GstTokenSrc
   GMutex lock;
   GCond changed;
   gboolean flushing, rewind;
+  gboolean playing;              /* a live source runs in PLAYING only */
+  gboolean eos_wanted;           /* by an EOS event of the application */
   gboolean text_flushing, text_eos;
   GstRdTurns turns;
   GQueue received;               /* rd-tokens events */
@@ -49,6 +54,9 @@ struct _GstTokenSrc
   guint32 session;
   guint64 seed;
   gchar **stop;
+  gboolean begun;                /* stream-start and caps are out */
+  gboolean segment_sent;
+  gint buffers_left;             /* -1 = no limit */
   gboolean announced, first_turn, way_back;
   GArray *window_ids;            /* of the whole text */
   gsize window_start;
@@ -58,12 +66,20 @@ struct _GstTokenSrc
 void gst_token_src_settings_clear (GstTokenSrcSettings * settings);
 void gst_token_src_settings_copy (GstTokenSrcSettings * dst, const GstTokenSrcSettings * src);
 
+/* -task.c */
+extern GstStaticPadTemplate gst_token_src_src_template;
+/** Makes the source pad and adds it. */
+void gst_token_src_add_src_pad (GstTokenSrc * self);
+/** TRUE stops what waits and gives the turn up. */
+void gst_token_src_set_flushing (GstTokenSrc * self, gboolean flushing);
+void gst_token_src_set_playing (GstTokenSrc * self, gboolean playing);
+gboolean gst_token_src_send_event (GstElement * element, GstEvent * event);
+
 /* -pads.c */
 GstPad *gst_token_src_request_pad (GstElement * element, GstPadTemplate * template, const gchar * name, const GstCaps * caps);
 void gst_token_src_release_pad (GstElement * element, GstPad * pad);
 /** TRUE drops the turns that wait and takes no more. */
 void gst_token_src_set_text_flushing (GstTokenSrc * self, gboolean flushing);
-GstPadProbeReturn gst_token_src_follow_eos (GstPad * pad, GstPadProbeInfo * info, gpointer data);
 
 /* -stream.c */
 /** Resets the streaming side; errors are posted. */

@@ -11,7 +11,7 @@
 /* Session numbers are the process's, so that several sources can share elements. 0 is the session of streams without meta. */
 static gint last_session;
 
-/* After an error was posted the stream ends in order: the far side is told, and the base class posts no second error. */
+/* After an error was posted the stream ends in order: the far side is told, and no second error is posted. */
 #define FAILED GST_FLOW_EOS
 
 static GstFlowReturn
@@ -283,7 +283,7 @@ announce (GstTokenSrc * self)
     wishes.seed = self->seed;
   self->seed = wishes.seed;
   self->announced = TRUE;
-  gst_element_send_event (GST_ELEMENT (self),
+  gst_pad_push_event (self->srcpad,
       gst_rd_event_new_session (self->session,
           st_tokenizer_id (self->prompt.tokenizer), &wishes));
   rd_wishes_clear (&wishes);
@@ -298,7 +298,7 @@ rewind_after_flush (GstTokenSrc * self)
   if (self->text)
     gst_rd_text_drop (self->text);
   announce (self);
-  gst_element_send_event (GST_ELEMENT (self),
+  gst_pad_push_event (self->srcpad,
       gst_rd_event_new_cancel (self->session, c->epoch, c->position));
   GST_DEBUG_OBJECT (self, "flushed: epoch %u begins at position %u", c->epoch,
       c->position);
@@ -336,12 +336,19 @@ ask_for_way_back (GstTokenSrc * self)
 {
   GstQuery *query = gst_rd_query_new_way_back ();
 
-  self->way_back = gst_pad_peer_query (GST_BASE_SRC_PAD (self), query);
+  self->way_back = gst_pad_peer_query (self->srcpad, query);
   gst_query_unref (query);
   if (!self->way_back)
     GST_INFO_OBJECT (self, "nobody downstream answers: the session ends with "
         "its prompt");
   return self->way_back;
+}
+
+/* With the lock. */
+static gboolean
+is_interrupted (const GstTokenSrc * self)
+{
+  return self->flushing || self->eos_wanted || self->peer_error;
 }
 
 /* Waits until something has come in. FALSE: wait for the answer no longer. */
@@ -354,8 +361,7 @@ wait_for_answer (GstTokenSrc * self)
   if (!any && !self->way_back && !ask_for_way_back (self))
     return FALSE;
   g_mutex_lock (&self->lock);
-  while (!self->flushing && !self->peer_error
-      && g_queue_is_empty (&self->received))
+  while (!is_interrupted (self) && g_queue_is_empty (&self->received))
     g_cond_wait (&self->changed, &self->lock);
   g_mutex_unlock (&self->lock);
   return TRUE;
@@ -367,7 +373,7 @@ wait_for_text (GstTokenSrc * self)
   GString *turn = NULL;
 
   g_mutex_lock (&self->lock);
-  while (!self->flushing && !self->peer_error
+  while (!is_interrupted (self)
       && !(turn = gst_rd_turns_pop (&self->turns)) && !self->text_eos)
     g_cond_wait (&self->changed, &self->lock);
   g_cond_broadcast (&self->changed);
@@ -384,7 +390,7 @@ text_turn (GstTokenSrc * self)
 
   if (!turn) {
     g_mutex_lock (&self->lock);
-    gboolean interrupted = self->flushing || self->peer_error;
+    gboolean interrupted = is_interrupted (self);
     g_mutex_unlock (&self->lock);
     return interrupted ? GST_FLOW_OK : GST_FLOW_EOS;
   }
@@ -447,6 +453,11 @@ interrupted (GstTokenSrc * self, GstFlowReturn * flow)
   if (self->flushing) {
     g_mutex_unlock (&self->lock);
     *flow = GST_FLOW_FLUSHING;
+    return TRUE;
+  }
+  if (self->eos_wanted) {
+    g_mutex_unlock (&self->lock);
+    *flow = GST_FLOW_EOS;
     return TRUE;
   }
   rewind = self->rewind;
@@ -512,10 +523,12 @@ gst_token_src_stream_start (GstTokenSrc * self)
   gst_rd_conversation_init (&self->conversation, self->running.chunk_tokens);
   self->session = (guint32) g_atomic_int_add (&last_session, 1) + 1;
   self->announced = self->way_back = FALSE;
+  self->begun = self->segment_sent = FALSE;
+  self->buffers_left = self->running.num_buffers;
   self->first_turn = TRUE;
   self->window_start = 0;
   g_mutex_lock (&self->lock);
-  self->rewind = self->text_eos = FALSE;
+  self->rewind = self->text_eos = self->eos_wanted = FALSE;
   gst_rd_turns_set_delimiter (&self->turns, delimiter);
   g_mutex_unlock (&self->lock);
   return TRUE;

@@ -30,7 +30,6 @@
  */
 #include "elements/gsttokensrc-private.h"
 #include "elements/gstrdcaps.h"
-#include "elements/gstrdevents.h"
 #include "elements/gstrdprocess.h"
 #include "elements/gstrdsettings.h"
 #include <string.h>
@@ -42,6 +41,7 @@ GST_DEBUG_CATEGORY (tokensrc_debug);
 #define DEFAULT_TURN_DELIMITER "\\n"
 #define DEFAULT_ADD_BOS GST_RD_ADD_BOS_AUTO
 #define DEFAULT_IS_LIVE TRUE
+#define DEFAULT_NUM_BUFFERS -1
 
 enum
 {
@@ -58,11 +58,10 @@ enum
   PROP_ADD_BOS,
   PROP_SEND_IDS,
   PROP_IS_LIVE,
+  PROP_NUM_BUFFERS,
   PROP_SAMPLING,                /* the first of GST_RD_SAMPLING_COUNT */
 };
 
-static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
-    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_RD_TOKEN_IDS_CAPS));
 static GstStaticPadTemplate text_template = GST_STATIC_PAD_TEMPLATE ("text",
     GST_PAD_SINK, GST_PAD_REQUEST, GST_STATIC_CAPS (GST_RD_TEXT_CAPS));
 static GstStaticPadTemplate answer_template =
@@ -71,7 +70,7 @@ GST_STATIC_PAD_TEMPLATE ("answer", GST_PAD_SRC, GST_PAD_REQUEST,
 
 #define gst_token_src_parent_class parent_class
 /* *INDENT-OFF* */
-G_DEFINE_TYPE (GstTokenSrc, gst_token_src, GST_TYPE_PUSH_SRC)
+G_DEFINE_TYPE (GstTokenSrc, gst_token_src, GST_TYPE_ELEMENT)
 GST_ELEMENT_REGISTER_DEFINE (tokensrc, "tokensrc", GST_RANK_NONE,
     GST_TYPE_TOKEN_SRC)
 /* *INDENT-ON* */
@@ -100,96 +99,6 @@ gst_token_src_settings_copy (GstTokenSrcSettings * dst,
   dst->turn_delimiter = g_strdup (src->turn_delimiter);
 }
 
-/* ---- GstBaseSrc ---- */
-
-static gboolean
-gst_token_src_negotiate (GstBaseSrc * base)
-{
-  GstTokenSrc *self = GST_TOKEN_SRC (base);
-  g_autoptr (GstCaps) caps =
-      gst_rd_token_ids_caps (st_tokenizer_vocab_size (self->prompt.tokenizer),
-      st_tokenizer_id (self->prompt.tokenizer));
-
-  return gst_base_src_set_caps (base, caps);
-}
-
-static gboolean
-gst_token_src_start (GstBaseSrc * base)
-{
-  return gst_token_src_stream_start (GST_TOKEN_SRC (base));
-}
-
-static gboolean
-gst_token_src_stop (GstBaseSrc * base)
-{
-  gst_token_src_stream_stop (GST_TOKEN_SRC (base));
-  return TRUE;
-}
-
-static gboolean
-set_flushing (GstTokenSrc * self, gboolean flushing)
-{
-  g_mutex_lock (&self->lock);
-  self->flushing = flushing;
-  if (flushing) {
-    self->rewind = TRUE;
-    g_queue_clear_full (&self->received, (GDestroyNotify) gst_event_unref);
-  }
-  g_cond_broadcast (&self->changed);
-  g_mutex_unlock (&self->lock);
-  return TRUE;
-}
-
-static gboolean
-gst_token_src_unlock (GstBaseSrc * base)
-{
-  return set_flushing (GST_TOKEN_SRC (base), TRUE);
-}
-
-static gboolean
-gst_token_src_unlock_stop (GstBaseSrc * base)
-{
-  return set_flushing (GST_TOKEN_SRC (base), FALSE);
-}
-
-static GstFlowReturn
-gst_token_src_create (GstPushSrc * push, GstBuffer ** buffer)
-{
-  return gst_token_src_stream_create (GST_TOKEN_SRC (push), buffer);
-}
-
-/* Only queues what comes: this is the tail's thread, or our own inside a push. */
-static gboolean
-gst_token_src_event (GstBaseSrc * base, GstEvent * event)
-{
-  GstTokenSrc *self = GST_TOKEN_SRC (base);
-  guint32 session, epoch, position;
-  const gchar *message;
-  const gint32 *ids;
-  RdFinish finish;
-  guint n;
-
-  if (gst_rd_event_parse_tokens (event, &session, &epoch, &position, &ids, &n,
-          &finish) && session == self->session) {
-    g_mutex_lock (&self->lock);
-    if (!self->flushing)
-      g_queue_push_tail (&self->received, gst_event_ref (event));
-    g_cond_broadcast (&self->changed);
-    g_mutex_unlock (&self->lock);
-    return TRUE;
-  }
-  if (gst_rd_event_parse_error (event, &session, &message)
-      && (session == self->session || session == GST_RD_ALL_SESSIONS)) {
-    g_mutex_lock (&self->lock);
-    if (!self->peer_error)
-      self->peer_error = g_strdup (message);
-    g_cond_broadcast (&self->changed);
-    g_mutex_unlock (&self->lock);
-    return TRUE;
-  }
-  return GST_BASE_SRC_CLASS (parent_class)->event (base, event);
-}
-
 /* ---- states ---- */
 
 static gboolean
@@ -215,23 +124,35 @@ gst_token_src_change_state (GstElement * element, GstStateChange transition)
 {
   GstTokenSrc *self = GST_TOKEN_SRC (element);
   GstStateChangeReturn result;
-  gboolean dirty;
+  gboolean dirty, live;
 
   GST_OBJECT_LOCK (self);
   dirty = self->dirty;
+  live = self->settings.is_live;
   GST_OBJECT_UNLOCK (self);
   if (transition == GST_STATE_CHANGE_NULL_TO_READY
       || (transition == GST_STATE_CHANGE_READY_TO_PAUSED && dirty)) {
     if (!open_model (self))
       return GST_STATE_CHANGE_FAILURE;
   }
-  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED)
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) {
     gst_token_src_set_text_flushing (self, FALSE);
-  else if (transition == GST_STATE_CHANGE_PAUSED_TO_READY)
+  } else if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED) {
+    gst_token_src_set_playing (self, FALSE);
+  } else if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
     gst_token_src_set_text_flushing (self, TRUE);
+    gst_token_src_set_flushing (self, TRUE);
+  }
   result = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
-  if (transition == GST_STATE_CHANGE_READY_TO_NULL)
+  if (result == GST_STATE_CHANGE_FAILURE)
+    return result;
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING)
+    gst_token_src_set_playing (self, TRUE);
+  else if (transition == GST_STATE_CHANGE_READY_TO_NULL)
     gst_rd_prompt_close (&self->prompt);
+  else if (live && (transition == GST_STATE_CHANGE_READY_TO_PAUSED
+          || transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED))
+    result = GST_STATE_CHANGE_NO_PREROLL;
   return result;
 }
 
@@ -283,6 +204,12 @@ set_setting (GstTokenSrc * self, guint id, const GValue * value,
     case PROP_ADD_BOS:
       self->settings.add_bos = g_value_get_enum (value);
       break;
+    case PROP_IS_LIVE:
+      self->settings.is_live = g_value_get_boolean (value);
+      break;
+    case PROP_NUM_BUFFERS:
+      self->settings.num_buffers = g_value_get_int (value);
+      break;
     case PROP_SEND_IDS:
       self->settings.send_ids = g_value_get_boolean (value);
       break;
@@ -301,10 +228,6 @@ gst_token_src_set_property (GObject * object, guint id, const GValue * value,
 
   if (!gst_rd_property_settable (GST_ELEMENT (self), pspec))
     return;
-  if (id == PROP_IS_LIVE) {
-    gst_base_src_set_live (GST_BASE_SRC (self), g_value_get_boolean (value));
-    return;
-  }
   GST_OBJECT_LOCK (self);
   set_setting (self, id, value, pspec);
   GST_OBJECT_UNLOCK (self);
@@ -317,10 +240,6 @@ gst_token_src_get_property (GObject * object, guint id, GValue * value,
   GstTokenSrc *self = GST_TOKEN_SRC (object);
   gchar **string;
 
-  if (id == PROP_IS_LIVE) {
-    g_value_set_boolean (value, gst_base_src_is_live (GST_BASE_SRC (self)));
-    return;
-  }
   GST_OBJECT_LOCK (self);
   string = string_setting (&self->settings, id);
   if (string)
@@ -333,6 +252,10 @@ gst_token_src_get_property (GObject * object, guint id, GValue * value,
     g_value_set_uint (value, self->settings.window_stride);
   else if (id == PROP_ADD_BOS)
     g_value_set_enum (value, self->settings.add_bos);
+  else if (id == PROP_IS_LIVE)
+    g_value_set_boolean (value, self->settings.is_live);
+  else if (id == PROP_NUM_BUFFERS)
+    g_value_set_int (value, self->settings.num_buffers);
   else if (id == PROP_SEND_IDS)
     g_value_set_boolean (value, self->settings.send_ids);
   else if (!gst_rd_sampling_get (&self->sampling, PROP_SAMPLING, id, value))
@@ -414,6 +337,10 @@ install_properties (GObjectClass * klass)
       g_param_spec_boolean ("is-live", "Is live",
           "Run in PLAYING only, by the clock; false for scoring a file",
           DEFAULT_IS_LIVE, flags));
+  g_object_class_install_property (klass, PROP_NUM_BUFFERS,
+      g_param_spec_int ("num-buffers", "Number of buffers",
+          "Buffers to send before EOS (-1 = no limit)", -1, G_MAXINT,
+          DEFAULT_NUM_BUFFERS, flags));
   gst_rd_sampling_install (klass, PROP_SAMPLING, TRUE);
   gst_type_mark_as_plugin_api (gst_rd_add_bos_get_type (), 0);
 }
@@ -423,7 +350,6 @@ gst_token_src_class_init (GstTokenSrcClass * klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
   GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
-  GstBaseSrcClass *base_class = GST_BASE_SRC_CLASS (klass);
 
   GST_DEBUG_CATEGORY_INIT (tokensrc_debug, "tokensrc", 0, "Text to token ids");
   object_class->set_property = gst_token_src_set_property;
@@ -432,16 +358,11 @@ gst_token_src_class_init (GstTokenSrcClass * klass)
   element_class->change_state = gst_token_src_change_state;
   element_class->request_new_pad = gst_token_src_request_pad;
   element_class->release_pad = gst_token_src_release_pad;
-  base_class->negotiate = gst_token_src_negotiate;
-  base_class->start = gst_token_src_start;
-  base_class->stop = gst_token_src_stop;
-  base_class->unlock = gst_token_src_unlock;
-  base_class->unlock_stop = gst_token_src_unlock_stop;
-  base_class->event = gst_token_src_event;
-  GST_PUSH_SRC_CLASS (klass)->create = gst_token_src_create;
+  element_class->send_event = gst_token_src_send_event;
 
   install_properties (object_class);
-  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_add_static_pad_template (element_class,
+      &gst_token_src_src_template);
   gst_element_class_add_static_pad_template (element_class, &text_template);
   gst_element_class_add_static_pad_template (element_class, &answer_template);
   gst_element_class_set_static_metadata (element_class, "Token source",
@@ -452,8 +373,6 @@ gst_token_src_class_init (GstTokenSrcClass * klass)
 static void
 gst_token_src_init (GstTokenSrc * self)
 {
-  GstBaseSrc *base = GST_BASE_SRC (self);
-
   g_mutex_init (&self->lock);
   g_cond_init (&self->changed);
   g_queue_init (&self->received);
@@ -463,10 +382,8 @@ gst_token_src_init (GstTokenSrc * self)
   self->settings.turn_delimiter = g_strdup (DEFAULT_TURN_DELIMITER);
   self->settings.chunk_tokens = DEFAULT_CHUNK_TOKENS;
   self->settings.add_bos = DEFAULT_ADD_BOS;
-  gst_base_src_set_live (base, DEFAULT_IS_LIVE);
-  gst_base_src_set_format (base, GST_FORMAT_TIME);
-  gst_base_src_set_do_timestamp (base, TRUE);
-  gst_pad_add_probe (GST_BASE_SRC_PAD (self),
-      GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, gst_token_src_follow_eos, self,
-      NULL);
+  self->settings.is_live = DEFAULT_IS_LIVE;
+  self->settings.num_buffers = DEFAULT_NUM_BUFFERS;
+  GST_OBJECT_FLAG_SET (self, GST_ELEMENT_FLAG_SOURCE);
+  gst_token_src_add_src_pad (self);
 }

@@ -74,26 +74,31 @@ st_tiny_tokenizer (void)
   return tokenizer;
 }
 
-GstHarness *
-st_harness (const gchar * factory, const gchar * setup, GstElement ** element)
+GstElement *
+st_element (const gchar * factory, const gchar * setup)
 {
   g_autofree gchar *text = g_strdup_printf ("setup,%s", setup);
   g_autoptr (GstStructure) s = gst_structure_from_string (text, NULL);
-  GstElement *e = gst_element_factory_make (factory, NULL);
-  GstHarness *h;
+  GstElement *element = gst_element_factory_make (factory, NULL);
 
   fail_unless (s != NULL, "cannot read %s", text);
   for (gint i = 0; i < gst_structure_n_fields (s); i++) {
     const gchar *name = gst_structure_nth_field_name (s, (guint) i);
-    g_autofree gchar *value =
-        gst_value_serialize (gst_structure_get_value (s, name));
     const GValue *v = gst_structure_get_value (s, name);
+    g_autofree gchar *value = gst_value_serialize (v);
 
-    gst_util_set_object_arg (G_OBJECT (e), name, G_VALUE_HOLDS_STRING (v) ?
-        g_value_get_string (v) : value);
+    gst_util_set_object_arg (G_OBJECT (element), name,
+        G_VALUE_HOLDS_STRING (v) ? g_value_get_string (v) : value);
   }
-  h = gst_harness_new_with_element (e, g_strcmp0 (factory, "tokensrc") ?
-      "sink" : NULL, "src");
+  return element;
+}
+
+GstHarness *
+st_harness (const gchar * factory, const gchar * setup, GstElement ** element)
+{
+  GstElement *e = st_element (factory, setup);
+  GstHarness *h = gst_harness_new_with_element (e, "sink", "src");
+
   if (element)
     *element = e;
   gst_object_unref (e);

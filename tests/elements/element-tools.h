@@ -23,7 +23,9 @@ const gchar *st_tiny_other_path (void);
 /** The tokenizer of the tiny model, owned. */
 StTokenizer *st_tiny_tokenizer (void);
 
-/** Harness of a new element whose properties @setup ("name=value,...") sets; @element points to it, not owned. */
+/** A new element whose properties @setup ("name=value,...") sets. */
+GstElement *st_element (const gchar * factory, const gchar * setup);
+/** Harness of the pads sink and src of a new element; @element points to it, not owned. */
 GstHarness *st_harness (const gchar * factory, const gchar * setup, GstElement ** element);
 
 /** Caps of the tiny model's token ids. */

@@ -62,6 +62,8 @@ error_of (GstElement * element)
   text = g_strdup (error->message);
   g_error_free (error);
   gst_message_unref (message);
+  /* A message on a bus holds the element that holds the bus. */
+  gst_bus_set_flushing (bus, TRUE);
   return text;
 }
 
@@ -512,6 +514,7 @@ GST_START_TEST (properties_that_cannot_change)
   message = gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING);
   fail_unless (message != NULL);
   gst_message_unref (message);
+  gst_bus_set_flushing (bus, TRUE);
   gst_harness_teardown (h);
 }
 
