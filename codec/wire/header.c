@@ -198,7 +198,7 @@ read_blob (RdReader * r, guint8 * out, gsize size)
 static gboolean
 read_string (RdReader * r, gchar * out, gsize size)
 {
-  if (r->size >= size || memchr (r->data, 0, r->size))
+  if (r->size == 0 || r->size >= size || memchr (r->data, 0, r->size))
     return FALSE;
   out[r->size] = 0;
   return read_blob (r, (guint8 *) out, r->size);

@@ -200,21 +200,36 @@ def read_header(body, f):
         elif tag in (2, 4, 6, 1):
             f[{2: "session", 4: "model", 6: "tokenizer", 1: "cookie"}[tag]] = r.take({2: 16, 1: 8}.get(tag, 32))
         elif tag in (3, 8):
-            f["name" if tag == 3 else "codec"] = value.decode()
+            f["name" if tag == 3 else "codec"] = name_of(value)
         elif tag == 5:
             f["port"] = r.le(2)
         elif tag == 33 + 2 * STOP:
             f["stop"] = (f["stop"] or []) + ([value] if value else [])
+            if len(f["stop"]) > 16 or len(value) > 256 or b"\0" in value:
+                raise Bad("INVALID")
         elif tag >= 33 and tag % 2 and (tag - 33) // 2 in WISHES:
+            if (tag - 33) // 2 in f["wishes"]:
+                raise Bad("INVALID")
             f["wishes"][(tag - 33) // 2] = r.take(WISHES[(tag - 33) // 2][1])
+            if not r.done():
+                raise Bad("INVALID")
         elif tag % 2 == 0:
             raise Bad("INVALID")
-    if not HEADER_NEEDED <= seen or f["hidden"] == 0:
+    if not HEADER_NEEDED <= seen or not 1 <= f["hidden"] <= 1 << 20 or f["split"] > 65535 or f["vocab"] >= 1 << 31:
         raise Bad("INVALID")
     for number in FLOAT_WISHES:
         bits = f["wishes"].get(number, b"\0\0\0\0")
         if struct.unpack("<I", bits)[0] & 0x7F800000 == 0x7F800000:
             raise Bad("INVALID")
+
+
+def name_of(value):
+    try:
+        if 1 <= len(value) <= 63 and b"\0" not in value:
+            return value.decode()
+    except UnicodeDecodeError:
+        pass
+    raise Bad("INVALID")
 
 
 def write_header(f):
@@ -450,11 +465,40 @@ def bad():
     yield "INVALID", sealed(bytes(8) + bytes(513), vtf=0x58)
 
 
+def bad_headers():
+    good = write_header(header())
+    yield good[18:]
+    yield good + record(2, bytes(16))
+    yield good + record(16, b"")
+    yield good + record(5, b"\1")
+    yield good + record(1, bytes(7))
+    yield good + record(3, b"")
+    yield good + record(3, b"a\0b")
+    yield good + record(3, b"a" * 64)
+    yield good + record(3, b"\xff\xfe")
+    yield good + record(33, b"\0\0\xc0\x7f")
+    yield good + record(33, bytes(4)) * 2
+    yield good + record(33, bytes(5))
+    yield good + record(35, bytes(3))
+    yield good + record(53, b"x") * 17
+    yield good + record(53, b"x" * 257)
+    yield good + record(53, b"a\0b")
+    yield good + b"\x05"
+    yield good + b"\x05\x03ab"
+    yield write_header(header(codec=""))
+    yield write_header(header(hidden=0))
+    yield write_header(header(hidden=(1 << 20) + 1))
+    yield write_header(header(split=65536))
+    yield write_header(header(vocab=1 << 31))
+
+
 def make():
     for f in golden():
         print(encode(f).hex(), describe(f))
     for code, data in bad():
         print("bad", code, data.hex())
+    for body in bad_headers():
+        print("bad INVALID", sealed(body, vtf=0x40).hex())
 
 
 def check(path):
