@@ -12,13 +12,14 @@ typedef struct
 {
   const gchar *name;
   gsize rows, cols;
+  guint count;                  /* in a block of the model */
 } Shape;
 
 static const Shape shapes[] = {
-  {"q/o  576x576", 576, 576},
-  {"k/v  192x576", 192, 576},
-  {"gate 1536x576", 1536, 576},
-  {"down 576x1536", 576, 1536},
+  {"q, o 576x576", 576, 576, 2},
+  {"k, v 192x576", 192, 576, 2},
+  {"gate, up 1536x576", 1536, 576, 2},
+  {"down 576x1536", 576, 1536, 1},
 };
 
 static guint rounds = 10;
@@ -119,17 +120,46 @@ bench_prefill (StPool * pool, gsize m)
     gdouble own, blas;
 
     interleave (&p, &own, &blas);
-    g_print ("prefill m=%-4" G_GSIZE_FORMAT " %-14s own %7.1f GFLOP/s, "
+    g_print ("prefill m=%-4" G_GSIZE_FORMAT " %-18s own %7.1f GFLOP/s, "
         "sgemm %7.1f, ratio %.2f\n", m, shapes[s].name, flops / own * 1e-9,
         flops / blas * 1e-9, blas / own);
-    total_own += own * (s == 0 || s == 1 || s == 2 ? 2 : 1);
-    total_blas += blas * (s == 0 || s == 1 || s == 2 ? 2 : 1);
+    total_own += own * shapes[s].count;
+    total_blas += blas * shapes[s].count;
     free (w);
     free (p.x);
     free (p.y);
   }
   g_print ("prefill m=%-4" G_GSIZE_FORMAT
       " a block of 7 products: ratio %.2f\n", m, total_blas / total_own);
+}
+
+/* Prefill from stored weights of another type, against the same product from F32 weights. */
+static void
+bench_stored (StPool * pool, StType type)
+{
+  const gsize n = 1536, k = 1536, m = 512;
+  const gsize bytes = st_type_row_bytes (type, k) * n;
+  guint8 *stored = aligned (bytes);
+  float *w = random_floats (n * k), *x = random_floats (m * k);
+  float *y = aligned (m * n * sizeof (float));
+  Product p = { pool, {type, n, k, stored}, x, y, m, ST_REGIME_PREFILL, 1 };
+  Product plain = { pool, {ST_TYPE_F32, n, k, w}, x, y, m, ST_REGIME_PREFILL,
+  1
+  };
+  gdouble best = G_MAXDOUBLE, best_plain = G_MAXDOUBLE;
+
+  memset (stored, 0x35, bytes);
+  for (guint r = 0; r < rounds; r++) {
+    best = MIN (best, time_own (&p));
+    best_plain = MIN (best_plain, time_own (&plain));
+  }
+  g_print ("prefill m=%-4" G_GSIZE_FORMAT " %-5s %7.1f GFLOP/s, ratio to F32 "
+      "weights %.2f\n", m, st_type_traits (type)->name,
+      2.0 * (gdouble) (n * k * m) / best * 1e-9, best_plain / best);
+  free (stored);
+  free (w);
+  free (x);
+  free (y);
 }
 
 /* Weights of one type, several times larger than the caches in all. */
@@ -219,6 +249,8 @@ main (int argc, char **argv)
   bench_prefill (pool, 512);
   bench_prefill (pool, 64);
   bench_prefill (pool, 7);
+  for (guint t = 1; t < G_N_ELEMENTS (types); t++)
+    bench_stored (pool, types[t]);
   for (guint t = 0; t < G_N_ELEMENTS (types); t++)
     bench_step (pool, types[t], 24576, 1536, 1);
   bench_step (pool, ST_TYPE_F32, 65536, 576, 1);
