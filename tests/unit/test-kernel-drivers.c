@@ -253,6 +253,21 @@ test_pool (void)
   }
 }
 
+/* A wish that cannot be met is said, and the best set is used. */
+static void
+test_unknown_set (void)
+{
+  if (g_test_subprocess ()) {
+    g_setenv ("ST_KERNELS", "mmx", TRUE);
+    g_print ("using %s\n", st_kernels_name ());
+    return;
+  }
+  g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_DEFAULT);
+  g_test_trap_assert_passed ();
+  g_test_trap_assert_stderr ("*ST_KERNELS=mmx*not one of*");
+  g_test_trap_assert_stdout ("*using *");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -263,5 +278,6 @@ main (int argc, char **argv)
   g_test_add_func ("/kernel-drivers/attention-causal", test_attention_causal);
   g_test_add_func ("/kernel-drivers/cancel", test_cancel);
   g_test_add_func ("/kernel-drivers/pool", test_pool);
+  g_test_add_func ("/kernel-drivers/unknown-set", test_unknown_set);
   return g_test_run ();
 }
