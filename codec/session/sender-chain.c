@@ -1,6 +1,8 @@
 #include <string.h>
 #include "codec/session/sender-private.h"
 
+#define MAX_REORDER 128
+
 void
 rd_record_free (RdRecord * record)
 {
@@ -126,7 +128,10 @@ rd_sender_acknowledge (RdSender * s, guint8 sequence, guint32 epoch,
     /* what waited behind a hole, or for a second acknowledgement, says nothing about the round trip */
     resent |= r->n_sent > 1;
     if (i + 1 == n && !resent && r->last_order > probed)
-      rd_estimate_add (&s->round_trip, now - r->last_sent);
+      rd_sender_measure (s, now - r->last_sent);
+    /* acknowledged sooner than the second copy can have been: the first was late, not lost */
+    if (r->n_sent > 1 && now - r->last_sent < s->least_round_trip)
+      s->reorder = MIN (2 * s->reorder, MAX_REORDER);
     r->missing = FALSE;
     s->history_bytes += r->size;
     s->acked++;

@@ -2,8 +2,6 @@
 #include <string.h>
 #include "codec/session/sender-private.h"
 
-/* How many frames sent later may arrive before one is taken for lost. */
-#define REORDER 3
 #define KEY_WAIT (20 * G_TIME_SPAN_MILLISECOND)
 
 void
@@ -20,6 +18,15 @@ rd_estimate_add (RdEstimate * e, gint64 sample)
   }
   e->deviation += (ABS (error) - e->deviation) / 4;
   e->mean = MAX (e->mean + error / 8, 1);
+}
+
+void
+rd_sender_measure (RdSender * s, gint64 round_trip)
+{
+  round_trip = MAX (round_trip, 1);
+  rd_estimate_add (&s->round_trip, round_trip);
+  if (!s->least_round_trip || round_trip < s->least_round_trip)
+    s->least_round_trip = round_trip;
 }
 
 static gboolean
@@ -166,8 +173,8 @@ take_replay (RdSender * s, const RdFrame * frame, gint64 now)
     if (!replay_holds (frame, i))
       continue;
     holes = i;
-    if (order > REORDER)
-      lost_before = MAX (lost_before, order - REORDER);
+    if (order > s->reorder)
+      lost_before = MAX (lost_before, order - s->reorder);
   }
   if (find_probe (s, frame->aux, &slot))
     lost_before = MAX (lost_before, s->probe_orders[slot]);
@@ -215,7 +222,7 @@ take_probe_answer (RdSender * s, const RdFrame * frame, gint64 now)
   if (s->answered)
     s->probe_at = MAX (s->probe_at, s->probe_times[slot] +
         rd_sender_probe_interval (s));
-  rd_estimate_add (&s->round_trip, now - s->probe_times[slot]);
+  rd_sender_measure (s, now - s->probe_times[slot]);
 }
 
 static void

@@ -81,6 +81,8 @@ struct _RdSender
 
   /* timers */
   RdEstimate round_trip, step_time;
+  gint64 least_round_trip;      /* 0 = not measured */
+  guint reorder;                /* so many frames sent later may arrive before one is taken for lost */
   guint64 probe_number;
   gint64 probe_times[RD_SENDER_PROBE_TIMES];
   guint64 probe_orders[RD_SENDER_PROBE_TIMES];  /* RdSender.order when that probe was sent */
@@ -133,6 +135,7 @@ void rd_sender_touch (RdSender * sender, gboolean progress, gint64 now);
 void rd_sender_fail (RdSender * sender, gchar * message);
 
 /* sender-feed.c */
+void rd_sender_measure (RdSender * sender, gint64 round_trip);
 void rd_estimate_add (RdEstimate * estimate, gint64 sample);
 
 G_END_DECLS

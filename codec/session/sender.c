@@ -5,6 +5,7 @@
 /* Bytes of a STATES frame besides ids and payload, at the most: sync to length, every extension field, checksum. */
 #define STATES_OVERHEAD 48
 #define MIN_FRAGMENT 64
+#define FIRST_REORDER 3
 
 RdSender *
 rd_sender_new (const RdSenderConfig * config, const RdHeader * header,
@@ -27,6 +28,7 @@ rd_sender_new (const RdSenderConfig * config, const RdHeader * header,
   s->awaited = g_array_new (FALSE, FALSE, sizeof (RdAwaited));
   s->feedback_open = config->has_feedback;
   s->clean = TRUE;
+  s->reorder = FIRST_REORDER;
   return s;
 }
 

@@ -21,14 +21,50 @@ storage_limit (const SimConfig * c)
   return heads * (c->window_bytes + (frame / part + 1) * MAX (part, 1024));
 }
 
+typedef struct
+{
+  guint runs;
+  guint64 frames, again, probes, keys, sent, received, payload;
+  gint64 time;
+} Sum;
+
 static void
-run_one (const SimConfig * base, guint32 seed)
+add_up (Sum * sum, const SimResult * r)
+{
+  sum->runs++;
+  sum->frames += r->sender.frames;
+  sum->again += r->sender.retransmitted_frames;
+  sum->probes += r->sender.probes;
+  sum->keys += r->sender.keys;
+  sum->sent += r->sender.bytes;
+  sum->received += r->sender.bytes_received;
+  sum->payload += r->sender.payload_bytes;
+  sum->time += r->duration;
+}
+
+static void
+report (const Sum * sum)
+{
+  gdouble n = MAX (sum->runs, 1);
+
+  g_test_message ("%u runs; mean of a run: %.0f frames, %.1f of them again, "
+      "%.1f probes, %.1f HEADERs; %.0f bytes there (payload %.0f), %.0f "
+      "back; %.2f s", sum->runs, (gdouble) sum->frames / n,
+      (gdouble) sum->again / n, (gdouble) sum->probes / n,
+      (gdouble) sum->keys / n, (gdouble) sum->sent / n,
+      (gdouble) sum->payload / n, (gdouble) sum->received / n,
+      (gdouble) sum->time / n / G_USEC_PER_SEC);
+}
+
+static void
+run_one (const SimConfig * base, guint32 seed, Sum * sum)
 {
   SimConfig c = *base;
   SimResult r;
 
   sim_randomise (&c, seed);
   sim_run (&c, &r);
+  add_up (sum, &r);
   if (r.failed || !r.clean || r.wrong || r.tail_ends != 1
       || r.max_queued > storage_limit (&c)) {
     g_test_message ("seed %u: failed %d clean %d wrong %" G_GUINT64_FORMAT
@@ -46,10 +82,12 @@ test_runs (gconstpointer data)
   const SimConfig *base = data;
   guint n = env_number ("SESSION_RUNS", 200), i;
   guint only = env_number ("SESSION_SEED", 0);
+  Sum sum = { 0, };
 
   for (i = 0; i < n; i++)
     if (!only || only == base->seed + i)
-      run_one (base, base->seed + i);
+      run_one (base, base->seed + i, &sum);
+  report (&sum);
 }
 
 int
