@@ -47,12 +47,17 @@ def tiny_model():
     return path
 
 
+def tool(variable):
+    """A program of ours, named by the environment."""
+    program = os.environ.get(variable, "")
+    if not os.path.isfile(program):
+        raise Skip(f"{variable} names no program: run through meson test")
+    return program
+
+
 def make_model(path, *arguments):
     """Another tiny model: of another seed, another type ..."""
-    program = os.environ.get("ST_MAKE_TINY_MODEL", "")
-    if not os.path.isfile(program):
-        raise Skip("ST_MAKE_TINY_MODEL names no program: run through meson test")
-    subprocess.run([program, *arguments, path], check=True)
+    subprocess.run([tool("ST_MAKE_TINY_MODEL"), *arguments, path], check=True)
     return path
 
 
@@ -330,14 +335,18 @@ def expect_loop(head, tail, text, seconds=PATIENCE):
 
 class Relay(threading.Thread):
     """Takes datagrams at `port` and sends them on to `target`, from one address. Each may be dropped, doubled or held back (which
-    reorders), by chance from a seed. `seen` holds what went on, the last few thousand."""
+    reorders), by chance from a seed. `rate` (bytes a second) makes them wait for each other, and those that would wait longer than
+    `longest_wait` are dropped, as by a router. `seen` holds what went on, the last few thousand."""
 
-    def __init__(self, target, drop=0.0, double=0.0, hold=0.0, hold_seconds=0.05, seed=1):
+    def __init__(self, target, drop=0.0, double=0.0, hold=0.0, hold_seconds=0.05, rate=0, longest_wait=1.0, seed=1):
         super().__init__(daemon=True)
         self.port = free_port()
         self.target = target
         self.drop, self.double, self.hold, self.hold_seconds = drop, double, hold, hold_seconds
+        self.rate, self.longest_wait = rate, longest_wait
+        self.dropped = 0
         self.seen = []
+        self._free_at = 0.0
         self._chance = random.Random(seed)
         self._stopped = threading.Event()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -354,9 +363,7 @@ class Relay(threading.Thread):
             except (TimeoutError, ConnectionRefusedError):
                 datagram = None
             if datagram is not None:
-                if self._chance.random() >= self.drop:
-                    wait = self.hold_seconds if self._chance.random() < self.hold else 0.0
-                    held += [(time.monotonic() + wait, datagram)] * (2 if self._chance.random() < self.double else 1)
+                held += self._due(datagram)
             now = time.monotonic()
             for due, datagram in held:
                 if due <= now:
@@ -364,6 +371,20 @@ class Relay(threading.Thread):
                     self.seen = self.seen[-4000:] + [datagram]
             held = [item for item in held if item[0] > now]
         self._socket.close()
+
+    def _due(self, datagram):
+        """When it goes on: (time, datagram) for each copy."""
+        due = time.monotonic()
+        if self.rate:
+            due = max(due, self._free_at) + len(datagram) / self.rate
+        if self._chance.random() < self.drop or due > time.monotonic() + self.longest_wait:
+            self.dropped += 1
+            return []
+        if self.rate:
+            self._free_at = due
+        if self._chance.random() < self.hold:
+            due += self.hold_seconds
+        return [(due, datagram)] * (2 if self._chance.random() < self.double else 1)
 
     def send(self, datagram):
         """One more datagram to the target, from the relay's address."""

@@ -56,22 +56,24 @@ def test_long_prompt_and_loss():
     expect_loop(head, tail, whole_text(model, tokens=8, location=prompt))
 
 
-def relayed_run(**manners):
-    """A run whose datagrams take a relay each way."""
+def relayed_run(tokens=TOKENS, location=None, **manners):
+    """A run whose datagrams take a relay each way; the head's and the tail's statistics, and datagrams that the relays dropped."""
     model = tiny_model()
     udp = Udp(model)
     forth, back = Relay(udp.port, seed=3, **manners), Relay(udp.reply_port, seed=4, **manners)
     tail = udp.tail(port=back.port)
-    head = udp.head(source(model, PROMPT, TOKENS), port=forth.port, encoder="frame-tokens=4")
-    expect_loop(head, tail, whole_text(model, PROMPT, TOKENS))
-    forth.stop()
-    back.stop()
-    return head, tail
+    head = udp.head(source(model, PROMPT, tokens, location=location), port=forth.port, encoder="frame-tokens=4")
+    try:
+        expect_loop(head, tail, whole_text(model, PROMPT, tokens, location=location))
+    finally:
+        forth.stop()
+        back.stop()
+    return head.stats("rdencoder-stats"), tail.stats("rddecoder-stats"), forth.dropped + back.dropped
 
 
 def test_doubled():
-    _head, tail = relayed_run(double=1.0)
-    check(tail.stats("rddecoder-stats")["duplicates"] > 0, "no duplicate was counted")
+    _head, tail, _dropped = relayed_run(double=1.0)
+    check(tail["duplicates"] > 0, "no duplicate was counted")
 
 
 def test_reordered():
@@ -82,12 +84,30 @@ def test_all_at_once():
     relayed_run(drop=0.1, double=0.2, hold=0.2, hold_seconds=0.05)
 
 
+def expect_no_blind_repeats(head, dropped):
+    again = head["retransmitted-frames"]
+    comment(f"{head['frames']:.0f} frames, {again:.0f} of them again, {dropped} dropped, round trip {head['round-trip-us'] / 1000:.0f} ms")
+    check(again <= dropped + 0.1 * head["frames"], f"{again:.0f} of {head['frames']:.0f} frames went again, {dropped} were dropped")
+
+
 def test_slow_link():
     """A round trip of 0.2 s: the time-out follows it, nothing is sent blindly."""
-    head, _tail = relayed_run(hold=1.0, hold_seconds=0.1)
-    stats = head.stats("rdencoder-stats")
-    check(stats["retransmitted-frames"] <= 0.2 * stats["frames"],
-          f"{stats['retransmitted-frames']} of {stats['frames']} frames were sent again though none was lost")
+    head, _tail, dropped = relayed_run(tokens=16, hold=1.0, hold_seconds=0.1)
+    expect_no_blind_repeats(head, dropped)
+
+
+def test_narrow_link():
+    """1 Mbit/s and a queue that holds a window: nothing is lost."""
+    head, tail, dropped = relayed_run(tokens=4, location=harness.long_prompt(1000), rate=125000)
+    expect_no_blind_repeats(head, dropped)
+    check(dropped == 0 and tail["holes"] == 0, f"{dropped} datagrams were dropped: more than a window was under way")
+
+
+def test_narrow_link_with_a_short_queue():
+    """The queue holds a fifth of a window: what is dropped there is sent again, until the prompt is through."""
+    head, _tail, dropped = relayed_run(tokens=4, location=harness.long_prompt(600), rate=125000, longest_wait=0.1)
+    check(dropped > 0, "nothing was dropped")
+    expect_no_blind_repeats(head, dropped)
 
 
 if __name__ == "__main__":
