@@ -285,6 +285,8 @@ note_first_sending (RdSender * s, RdRecord * r, gint64 now)
   s->sent_epoch = r->epoch;
   s->sent_position = r->position + r->count;
   s->stats.payload_bytes += r->size;
+  if (r->ids)
+    s->stats.id_bytes += rd_frame_ids_size (r->ids, r->count);
   if (r->fragment_offset == 0)
     s->stats.tokens += r->count;
   if (!r->sample || r->given || !last || r->epoch != s->epoch || s->ending

@@ -28,6 +28,13 @@ rd_ids_packed_size (guint32 n, guint bits)
   return (gsize) (((guint64) n * bits + 7) / 8);
 }
 
+gsize
+rd_frame_ids_size (const gint32 * ids, guint32 n)
+{
+  return n ? rd_varint_size (n) + 1 +
+      rd_ids_packed_size (n, rd_id_bits (ids, n)) : 0;
+}
+
 /* n, width, then the ids packed with the lowest bit first */
 static gboolean
 append_ids (GByteArray * out, const gint32 * ids, guint32 n, GError ** error)

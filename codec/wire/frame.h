@@ -182,6 +182,8 @@ guint16 rd_session_check (const guint8 session_id[RD_SESSION_ID_BYTES], guint32 
  * them). A HEADER's payload comes from @header (else NULL); payload_size is ignored where the type defines the payload (HEADER, TOKENS).
  * Fields out of range are INVALID and leave @out as it was. */
 gboolean rd_frame_write (const RdFrame * frame, const RdHeader * header, const gint32 * ids, GByteArray * out, GError ** error);
+/** rd_frame_ids_size: bytes that @n ids, none negative, take in a STATES frame; 0 if @n is 0. */
+gsize rd_frame_ids_size (const gint32 * ids, guint32 n);
 
 /** rd_frame_parse: parses the frame that starts at @data. TRUNCATED tells that more bytes are needed (frame->size then holds the
  * total if it is known already, else 0). @max_frame: a longer declared length is INVALID. Never reads beyond @size. A frame of a type

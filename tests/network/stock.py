@@ -133,7 +133,8 @@ def test_file_recorded_and_scored():
     score = f"transformertail model={model} task=score score-from=64 ! fakesink {SINK}"
     at_once = run(f"{says} ! rddecoder ! {score}", "score").stats("transformertail-score")
     check(at_once["windows"] > 8 and at_once["perplexity"] > 1, f"figures {at_once}")
-    run(f"{says} ! filesink location={recording}", "record")
+    sent = run(f"{says} ! filesink location={recording}", "record").stats("rdencoder-stats")
+    check(0 < sent["id-bytes"] < 2 * sent["tokens"], f"{sent['id-bytes']:.0f} bytes of ids for {sent['tokens']:.0f} tokens")
     check(os.path.getsize(recording) > at_once["tokens"] * 64 * 3, f"the recording is too short: {os.path.getsize(recording)}")
     replayed = run(f"filesrc location={recording} ! rdparse ! rddecoder ! {score}", "replay").stats("transformertail-score")
     check(replayed == at_once, f"replayed {replayed}, at once {at_once}")
