@@ -116,10 +116,14 @@ meet_instance (RdSender * s, const RdFrame * frame)
 static void
 take_cookie (RdSender * s, const RdFrame * frame)
 {
-  if (frame->has_cookie)
-    memcpy (s->header.cookie, frame->cookie, RD_COOKIE_BYTES);
-  else
+  if (!frame->has_cookie) {
     s->confirmed = TRUE;
+    return;
+  }
+  /* the tail believes us once a HEADER brings it back */
+  if (memcmp (s->header.cookie, frame->cookie, RD_COOKIE_BYTES) != 0)
+    s->force_key = TRUE;
+  memcpy (s->header.cookie, frame->cookie, RD_COOKIE_BYTES);
 }
 
 /* The acknowledgement that every frame of the tail is. TRUE if something moved. */

@@ -11,7 +11,8 @@ stats (const Link * link)
   return s;
 }
 
-/* HEADER goes with everything until an acknowledgement without cookie has come, then a step costs 12 bytes beside its payload. */
+/* HEADER goes with the 1st, 2nd, 4th ... frame and with the echo of the cookie until an acknowledgement without cookie has come, then a
+ * step costs 12 bytes beside its payload. */
 static void
 test_header_until_confirmed (void)
 {
@@ -26,6 +27,8 @@ test_header_until_confirmed (void)
   link_to_tail (&link, bytes);
   link_rows (&link, 1, FALSE);
   link_expect_head (&link, "HEADER STATES");
+  link_rows (&link, 1, FALSE);
+  link_expect_head (&link, "STATES");
 
   bytes = link_pull_tail (&link);
   link_find (bytes, RD_FRAME_CONTROL, &f);
