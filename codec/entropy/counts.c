@@ -1,0 +1,71 @@
+/* Counts to frequencies. */
+#include "codec/entropy/tables.h"
+
+#define MAX_SUM (G_GUINT64_CONSTANT (1) << 48)
+
+/* The symbol that loses least per unit taken away (the rightmost of equals): smallest count / (f - 1). */
+static gsize
+find_donor (const guint64 * counts, const guint * f, gsize n)
+{
+  gsize best = n;
+
+  for (gsize i = 0; i < n; i++) {
+    if (f[i] > 1 && (best == n
+            || counts[i] * (f[best] - 1) <= counts[best] * (f[i] - 1)))
+      best = i;
+  }
+  return best;
+}
+
+/* The symbol that gains most per unit given (the leftmost of equals): largest count / f. */
+static gsize
+find_receiver (const guint64 * counts, const guint * f, gsize n)
+{
+  gsize best = 0;
+
+  for (gsize i = 1; i < n; i++) {
+    if (counts[i] * f[best] > counts[best] * f[i])
+      best = i;
+  }
+  return best;
+}
+
+static gboolean
+sum_counts (const guint64 * counts, gsize n, guint64 * sum)
+{
+  *sum = 0;
+  for (gsize i = 0; i < n; i++) {
+    if (counts[i] >= MAX_SUM)
+      return FALSE;
+    *sum += counts[i];
+  }
+  return *sum > 0 && *sum < MAX_SUM;
+}
+
+gboolean
+rd_cumulative_from_counts (const guint64 * counts, gsize n,
+    guint16 * cumulative, GError ** error)
+{
+  guint f[RD_TABLE_MAX_VALUES + 1], total = 0;
+  guint64 sum;
+
+  if (n < 2 || n > G_N_ELEMENTS (f) || !sum_counts (counts, n, &sum)) {
+    g_set_error (error, RD_ENTROPY_ERROR, RD_ENTROPY_ERROR_TABLE,
+        "%" G_GSIZE_FORMAT " counts do not make a table: needed are 2 to %u"
+        " counts with a sum above 0 and below 2^48", n,
+        RD_TABLE_MAX_VALUES + 1);
+    return FALSE;
+  }
+  for (gsize i = 0; i < n; i++) {
+    f[i] = MAX (counts[i] * RD_TABLE_TOTAL / sum, 1);
+    total += f[i];
+  }
+  for (; total > RD_TABLE_TOTAL; total--)
+    f[find_donor (counts, f, n)]--;
+  for (; total < RD_TABLE_TOTAL; total++)
+    f[find_receiver (counts, f, n)]++;
+  cumulative[0] = 0;
+  for (gsize i = 0; i < n; i++)
+    cumulative[i + 1] = cumulative[i] + f[i];
+  return TRUE;
+}
