@@ -3,7 +3,9 @@
 
 #define MAX_SUM (G_GUINT64_CONSTANT (1) << 48)
 
-/* The symbol that loses least per unit taken away (the rightmost of equals): smallest count / (f - 1). */
+/* What a count of c gains by one slot more than f is c log2 ((f + 1) / f), close to c / (f + 1/2): whole numbers compare it. */
+
+/* The symbol that loses least by one slot less (the last of equals); n if all have one slot. */
 static gsize
 find_donor (const guint64 * counts, const guint * f, gsize n)
 {
@@ -11,23 +13,37 @@ find_donor (const guint64 * counts, const guint * f, gsize n)
 
   for (gsize i = 0; i < n; i++) {
     if (f[i] > 1 && (best == n
-            || counts[i] * (f[best] - 1) <= counts[best] * (f[i] - 1)))
+            || counts[i] * (2 * f[best] - 1) <= counts[best] * (2 * f[i] - 1)))
       best = i;
   }
   return best;
 }
 
-/* The symbol that gains most per unit given (the leftmost of equals): largest count / f. */
+/* The symbol that gains most by one slot more (the first of equals). */
 static gsize
 find_receiver (const guint64 * counts, const guint * f, gsize n)
 {
   gsize best = 0;
 
   for (gsize i = 1; i < n; i++) {
-    if (counts[i] * f[best] > counts[best] * f[i])
+    if (counts[i] * (2 * f[best] + 1) > counts[best] * (2 * f[i] + 1))
       best = i;
   }
   return best;
+}
+
+/* Moves slots for as long as that gains. */
+static void
+exchange (const guint64 * counts, guint * f, gsize n)
+{
+  for (;;) {
+    gsize from = find_donor (counts, f, n), to = find_receiver (counts, f, n);
+
+    if (counts[to] * (2 * f[from] - 1) <= counts[from] * (2 * f[to] + 1))
+      return;
+    f[from]--;
+    f[to]++;
+  }
 }
 
 static gboolean
@@ -64,6 +80,7 @@ rd_cumulative_from_counts (const guint64 * counts, gsize n,
     f[find_donor (counts, f, n)]--;
   for (; total < RD_TABLE_TOTAL; total++)
     f[find_receiver (counts, f, n)]++;
+  exchange (counts, f, n);
   cumulative[0] = 0;
   for (gsize i = 0; i < n; i++)
     cumulative[i + 1] = cumulative[i] + f[i];

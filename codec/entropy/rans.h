@@ -3,7 +3,7 @@
  *
  * Symbols are coded in the order of an array. `lanes` (1, 8, 16 or 32) neighbours are one group, decoded at once, so the table of a symbol
  * may depend on symbols of earlier groups only. With 1 lane, and in streams too short to pay for more (rd_rans_main_symbols() is 0), one
- * state does everything: a stream then costs about 8 bits, less than 14, above the ideal length.
+ * state does everything: a stream then costs about 7 bits above the ideal length, 24 at most (FORMAT.md).
  *
  * The environment variable ST_KERNELS = c, avx2 or avx512 forces a lower instruction set. */
 #pragma once
@@ -25,7 +25,7 @@ gboolean rd_rans_encode (const RdTables * tables, guint lanes, const gint32 * sy
 
 typedef struct _RdRansKernels RdRansKernels;
 
-/** RdRansDecoder: lives on the caller's stack; all fields are private. Tables and stream must outlive it. Nothing to free. */
+/** RdRansDecoder: lives on the caller's stack and is not moved; all fields are private. Tables and stream must outlive it. Nothing to free. */
 typedef struct
 {
   guint32 state[RD_RANS_MAX_LANES];

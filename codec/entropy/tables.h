@@ -50,7 +50,8 @@ gsize rd_tables_count (const RdTables * tables);
 gdouble rd_tables_bits (const RdTables * tables, gsize index, gint32 symbol);
 
 /** rd_cumulative_from_counts: frequencies in proportion to @counts (@n of them, the last is the escape's; their sum below 2^48), each at
- * least 1, the sum RD_TABLE_TOTAL, chosen so that the counted symbols cost least; written as @n + 1 @cumulative values. Integers only and
+ * least 1, the sum RD_TABLE_TOTAL, chosen so that the counted symbols cost least
+ * (within what c / (f + 1/2) differs from the logarithm's slope); written as @n + 1 @cumulative values. Integers only and
  * free of ties: the same result everywhere. TABLE error if n is not 2..RD_TABLE_MAX_VALUES + 1, or the sum is 0 or too large. */
 gboolean rd_cumulative_from_counts (const guint64 * counts, gsize n, guint16 * cumulative, GError ** error);
 

@@ -1,6 +1,7 @@
 /* The entropy coder against a textbook scalar 64-bit rANS on the same symbols and tables, and htscodecs' order-0 32-way coder (an easier job:
  * one table for all) where it is installed. Symbols are Gaussian with the scales of a transformed hidden state, a table per symbol.
- * Times are the best of interleaved rounds on this thread's clock. usage: bench-rans [ROUNDS [SCALE]] */
+ * Times are the best of interleaved rounds on this thread's clock. usage: bench-rans [ROUNDS [SCALE]], where the default scale makes about 1000
+ * bits a token. */
 #include "codec/entropy/rans.h"
 
 #include <math.h>
@@ -359,7 +360,7 @@ main (int argc, char **argv)
     t->min, t->n_values, 0, t->cumulative};
   }
   job->rd_tables = rd_tables_new (specs, N_TABLES, NULL);
-  make_symbols (job, argc > 2 ? g_ascii_strtod (argv[2], NULL) : 3.2);
+  make_symbols (job, argc > 2 ? g_ascii_strtod (argv[2], NULL) : 3.55);
   for (gsize i = 0; i < N; i++)
     ideal += rd_tables_bits (job->rd_tables, job->table[i], job->symbols[i]);
   run (job, contestants, G_N_ELEMENTS (contestants), rounds);
