@@ -204,7 +204,7 @@ new_header (RdReceiver * receiver, const RdPeer * peer, RdPeerSession * s,
       return;
     }
     if (s->proved || s->peer.family == 0)
-      rd_receiver_forget_id (receiver, s);
+      rd_receiver_retire_id (receiver, s);
     if (s->state == RD_STATE_ALIVE)
       rd_session_finish (s, g_strdup ("The head has begun another session"), 0,
           now);

@@ -129,7 +129,7 @@ void rd_session_finish (RdPeerSession * session, gchar * reason, gint64 linger, 
 /** As above, and the head is told. */
 void rd_session_fail (const RdReceiver * receiver, RdPeerSession * session, gchar * reason, gint64 now);
 /** Its head will not come back to it: late HEADERs of it are ignored. */
-void rd_receiver_forget_id (RdReceiver * receiver, const RdPeerSession * session);
+void rd_receiver_retire_id (RdReceiver * receiver, const RdPeerSession * session);
 void rd_receiver_make_cookie (const RdReceiver * receiver, RdPeerSession * session);
 
 /* receiver-chain.c */

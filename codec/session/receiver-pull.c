@@ -85,8 +85,12 @@ rd_receiver_tick (RdReceiver * receiver, gint64 now)
     if (s->state == RD_STATE_ALIVE)
       end_by_time (receiver, s, now);
     else if (s != receiver->current && (s->state == RD_STATE_PENDING
-            || s->ended))
+            || s->ended)) {
+      /* a late copy of its HEADER must not begin it again */
+      if (s->ended && !s->reason)
+        rd_receiver_retire_id (receiver, s);
       rd_receiver_remove (receiver, s);
+    }
   }
 }
 

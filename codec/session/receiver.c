@@ -158,7 +158,7 @@ rd_receiver_remove (RdReceiver * receiver, RdPeerSession * s)
 }
 
 void
-rd_receiver_forget_id (RdReceiver * receiver, const RdPeerSession * s)
+rd_receiver_retire_id (RdReceiver * receiver, const RdPeerSession * s)
 {
   memcpy (receiver->old_ids[receiver->next_old_id++ % RD_RECEIVER_OLD_IDS],
       s->header.session_id, RD_SESSION_ID_BYTES);
