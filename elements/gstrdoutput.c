@@ -106,7 +106,8 @@ gst_rd_output_new (GstPad * pad, GstCaps * caps)
 {
   GstRdOutput *o = g_new0 (GstRdOutput, 1);
 
-  o->pad = pad;
+  g_atomic_ref_count_init (&o->refs);
+  o->pad = gst_object_ref (pad);
   o->caps = caps;
   o->flushing = TRUE;
   gst_segment_init (&o->segment, GST_FORMAT_TIME);
@@ -120,13 +121,48 @@ gst_rd_output_new (GstPad * pad, GstCaps * caps)
 }
 
 void
-gst_rd_output_free (GstRdOutput * o)
+gst_rd_output_unref (GstRdOutput * o)
 {
+  if (!g_atomic_ref_count_dec (&o->refs))
+    return;
   clear_items (o);
   gst_clear_caps (&o->caps);
+  gst_object_unref (o->pad);
   g_mutex_clear (&o->lock);
   g_cond_clear (&o->changed);
   g_free (o);
+}
+
+GstRdOutput *
+gst_rd_output_get (GstElement * owner, GstRdOutput ** slot)
+{
+  GstRdOutput *o;
+
+  GST_OBJECT_LOCK (owner);
+  o = *slot;
+  if (o)
+    g_atomic_ref_count_inc (&o->refs);
+  GST_OBJECT_UNLOCK (owner);
+  return o;
+}
+
+void
+gst_rd_output_put (GstElement * owner, GstRdOutput ** slot,
+    GstRdOutput * output)
+{
+  GstRdOutput *old;
+
+  GST_OBJECT_LOCK (owner);
+  old = *slot;
+  *slot = output;
+  GST_OBJECT_UNLOCK (owner);
+  g_clear_pointer (&old, gst_rd_output_unref);
+}
+
+void
+gst_rd_output_interrupt (GstRdOutput * o)
+{
+  set_flushing (o, TRUE);
 }
 
 /* With the lock. */

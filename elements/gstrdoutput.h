@@ -6,7 +6,8 @@ G_BEGIN_DECLS
 
 typedef struct
 {
-  GstPad *pad;                   /* not owned: the element holds it */
+  gatomicrefcount refs;
+  GstPad *pad;
   GMutex lock;
   GCond changed;
   GQueue items;                  /* GstBuffer, GstEvent */
@@ -18,9 +19,16 @@ typedef struct
 } GstRdOutput;
 
 /** gst_rd_output_new: takes over @pad's activation. Before the pad is added to its element. @caps (taken): fixed, may be NULL until
- * gst_rd_output_set_caps(). Free with gst_rd_output_free() when the pad is inactive. */
+ * gst_rd_output_set_caps(). */
 GstRdOutput *gst_rd_output_new (GstPad * pad, GstCaps * caps);
-void gst_rd_output_free (GstRdOutput * output);
+void gst_rd_output_unref (GstRdOutput * output);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstRdOutput, gst_rd_output_unref)
+/** gst_rd_output_get: a reference to what *@slot holds now, or NULL: a request pad may be released at any time. */
+GstRdOutput *gst_rd_output_get (GstElement * owner, GstRdOutput ** slot);
+/** gst_rd_output_put: sets *@slot (@output is taken, may be NULL) and drops what it held. */
+void gst_rd_output_put (GstElement * owner, GstRdOutput ** slot, GstRdOutput * output);
+/** Whoever waits in gst_rd_output_push() leaves with FLUSHING, until the pad is activated again. */
+void gst_rd_output_interrupt (GstRdOutput * output);
 
 /** New caps go into the queue if the stream has begun. Takes @caps. */
 void gst_rd_output_set_caps (GstRdOutput * output, GstCaps * caps);

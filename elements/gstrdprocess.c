@@ -101,6 +101,13 @@ run (GstElement * element, GstPad * sinkpad, GstRdPartition * p,
     g_clear_error (&error);
     *flow = GST_FLOW_FLUSHING;
   } else {
+    /* Ids are nobody else's business: the error may go to a peer. */
+    if (g_error_matches (error, ST_MODEL_ERROR, ST_MODEL_ERROR_INPUT)) {
+      g_clear_error (&error);
+      g_set_error (&error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
+          "a token id at position %u or after is outside the vocabulary of %u",
+          rows->position, st_model_config (p->model)->vocab_size);
+    }
     *flow = gst_rd_fail_session (element, sinkpad, p, session->number, error);
   }
   return GST_RD_DROPPED;

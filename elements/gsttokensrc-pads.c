@@ -113,8 +113,8 @@ gst_token_src_request_pad (GstElement * element, GstPadTemplate * template,
     gst_pad_set_event_function (pad, text_event);
     self->text_pad = pad;
   } else {
-    self->answer = gst_rd_output_new (pad,
-        gst_caps_from_string (GST_RD_TEXT_CAPS));
+    gst_rd_output_put (element, &self->answer, gst_rd_output_new (pad,
+            gst_caps_from_string (GST_RD_TEXT_CAPS)));
   }
   gst_element_add_pad (element, pad);
   return pad;
@@ -124,7 +124,7 @@ void
 gst_token_src_release_pad (GstElement * element, GstPad * pad)
 {
   GstTokenSrc *self = GST_TOKEN_SRC (element);
-  GstRdOutput *output = NULL;
+  g_autoptr (GstRdOutput) answer = gst_rd_output_get (element, &self->answer);
 
   if (pad == self->text_pad) {
     gst_token_src_set_text_flushing (self, TRUE);
@@ -133,11 +133,9 @@ gst_token_src_release_pad (GstElement * element, GstPad * pad)
     g_cond_broadcast (&self->changed);
     g_mutex_unlock (&self->lock);
     self->text_pad = NULL;
-  } else if (self->answer && pad == self->answer->pad) {
-    output = self->answer;
-    self->answer = NULL;
+  } else if (answer && pad == answer->pad) {
+    gst_rd_output_put (element, &self->answer, NULL);
   }
   gst_pad_set_active (pad, FALSE);
   gst_element_remove_pad (element, pad);
-  g_clear_pointer (&output, gst_rd_output_free);
 }

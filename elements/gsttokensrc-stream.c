@@ -143,7 +143,7 @@ next_window (GstTokenSrc * self, GError ** error)
 /* ---- the answer ---- */
 
 static void
-push_answer (GstTokenSrc * self, const GString * text)
+push_answer (GstTokenSrc * self, GstRdOutput * output, const GString * text)
 {
   GstBuffer *buffer;
 
@@ -152,16 +152,18 @@ push_answer (GstTokenSrc * self, const GString * text)
   buffer = gst_buffer_new_memdup (text->str, text->len);
   gst_buffer_add_rd_meta (buffer, self->session, self->conversation.epoch,
       self->conversation.complete, 0, 0, NULL);
-  gst_rd_output_push (self->answer, GST_MINI_OBJECT (buffer));
+  gst_rd_output_push (output, GST_MINI_OBJECT (buffer));
 }
 
 static void
 answer_tokens (GstTokenSrc * self, const gint32 * ids, guint n, RdFinish finish)
 {
   g_autoptr (GString) out = g_string_new (NULL);
+  g_autoptr (GstRdOutput) output =
+      gst_rd_output_get (GST_ELEMENT (self), &self->answer);
   gboolean stopped = FALSE;
 
-  if (!self->answer)
+  if (!output)
     return;
   if (!self->text)
     self->text = gst_rd_text_new (self->prompt.tokenizer, self->stop);
@@ -176,7 +178,7 @@ answer_tokens (GstTokenSrc * self, const gint32 * ids, guint n, RdFinish finish)
 
     g_string_append (out, end);
   }
-  push_answer (self, out);
+  push_answer (self, output, out);
 }
 
 static void

@@ -14,6 +14,12 @@ GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC, GST_PAD_ALWAYS,
 void
 gst_token_src_set_flushing (GstTokenSrc * self, gboolean flushing)
 {
+  g_autoptr (GstRdOutput) answer =
+      gst_rd_output_get (GST_ELEMENT (self), &self->answer);
+
+  /* The thread may be waiting for room there. */
+  if (flushing && answer)
+    gst_rd_output_interrupt (answer);
   g_mutex_lock (&self->lock);
   self->flushing = flushing;
   if (flushing) {
@@ -116,14 +122,17 @@ send_one (GstTokenSrc * self)
 static void
 end_stream (GstTokenSrc * self, GstFlowReturn flow)
 {
+  g_autoptr (GstRdOutput) answer =
+      gst_rd_output_get (GST_ELEMENT (self), &self->answer);
+
   GST_DEBUG_OBJECT (self, "the stream ends: %s", gst_flow_get_name (flow));
   /* Who returned ERROR has said why. */
   if (flow == GST_FLOW_NOT_LINKED || (flow < GST_FLOW_EOS
           && flow != GST_FLOW_ERROR))
     GST_ELEMENT_FLOW_ERROR (self, flow);
   gst_pad_push_event (self->srcpad, gst_event_new_eos ());
-  if (self->answer)
-    gst_rd_output_eos (self->answer);
+  if (answer)
+    gst_rd_output_eos (answer);
 }
 
 static void
@@ -260,8 +269,28 @@ gst_token_src_add_src_pad (GstTokenSrc * self)
 /* ---- events of the application ---- */
 
 static void
+flush_answer (GstTokenSrc * self, GstEvent * event)
+{
+  g_autoptr (GstRdOutput) answer =
+      gst_rd_output_get (GST_ELEMENT (self), &self->answer);
+
+  if (answer)
+    gst_rd_output_flush (answer, gst_event_ref (event));
+}
+
+static void
+flush_start (GstTokenSrc * self, GstEvent * event)
+{
+  gst_token_src_set_flushing (self, TRUE);
+  flush_answer (self, event);
+  gst_pad_push_event (self->srcpad, event);
+  gst_pad_pause_task (self->srcpad);
+}
+
+static void
 flush_stop (GstTokenSrc * self, GstEvent * event)
 {
+  flush_answer (self, event);
   gst_pad_push_event (self->srcpad, event);
   g_mutex_lock (&self->lock);
   self->eos_wanted = FALSE;
@@ -289,9 +318,7 @@ gst_token_src_send_event (GstElement * element, GstEvent * event)
       gst_event_unref (event);
       return TRUE;
     case GST_EVENT_FLUSH_START:
-      gst_token_src_set_flushing (self, TRUE);
-      gst_pad_push_event (self->srcpad, event);
-      gst_pad_pause_task (self->srcpad);
+      flush_start (self, event);
       return TRUE;
     case GST_EVENT_FLUSH_STOP:
       flush_stop (self, event);

@@ -273,7 +273,7 @@ gst_token_src_finalize (GObject * object)
   gst_rd_turns_clear (&self->turns);
   gst_rd_sampling_clear (&self->sampling);
   gst_token_src_settings_clear (&self->settings);
-  g_clear_pointer (&self->answer, gst_rd_output_free);
+  g_clear_pointer (&self->answer, gst_rd_output_unref);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->changed);
   G_OBJECT_CLASS (parent_class)->finalize (object);

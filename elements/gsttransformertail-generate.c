@@ -74,7 +74,7 @@ emit_text (GstTransformerTail * self, GstRdSession * session,
   GST_BUFFER_PTS (buffer) = place->pts;
   gst_buffer_add_rd_meta (buffer, session->number, place->epoch,
       place->position, 0, 0, NULL);
-  return gst_tail_push (self, self->text, buffer);
+  return gst_tail_push (self, GST_TAIL_TEXT, buffer);
 }
 
 static void
@@ -95,13 +95,13 @@ emit_id (GstTransformerTail * self, GstRdSession * session, gint32 id,
   GstBuffer *buffer;
   guint32 le = GUINT32_TO_LE ((guint32) id);
 
-  if (!self->tokens || place->given)
+  if (place->given)
     return GST_FLOW_OK;
   buffer = gst_buffer_new_memdup (&le, sizeof le);
   GST_BUFFER_PTS (buffer) = place->pts;
   gst_buffer_add_rd_meta (buffer, session->number, place->epoch,
       place->position, 1, GST_RD_META_STEP, &id);
-  return gst_tail_push (self, self->tokens, buffer);
+  return gst_tail_push (self, GST_TAIL_TOKENS, buffer);
 }
 
 /* ---- answers ---- */

@@ -14,6 +14,8 @@ GST_DEBUG_CATEGORY_EXTERN (transformertail_debug);
 
 typedef enum { GST_TRANSFORMER_TAIL_GENERATE, GST_TRANSFORMER_TAIL_SCORE } GstTransformerTailTask;
 
+enum { GST_TAIL_TEXT, GST_TAIL_TOKENS, GST_TAIL_LOGITS, GST_TAIL_N_OUTPUTS };
+
 typedef struct
 {
   guint64 answers, tokens;       /* generated */
@@ -26,7 +28,7 @@ struct _GstTransformerTail
 {
   GstElement parent;
   GstPad *sinkpad;
-  GstRdOutput *text, *tokens, *logits;  /* the last two are request pads, or NULL */
+  GstRdOutput *outputs[GST_TAIL_N_OUTPUTS];     /* all but the text are request pads, or NULL; see gst_rd_output_get() */
 
   /* under the object lock */
   GstRdSettings settings;
@@ -93,8 +95,10 @@ void gst_tail_keep_last_row (GstTransformerTail * self, GstTailSession * t, cons
 /** Logits of @n rows in scratch memory, valid until the next call; they also go out on the logits pad. NULL: *flow says why. */
 const gfloat *gst_tail_logits (GstTransformerTail * self, GstRdSession * session, const gfloat * x, gsize n, guint32 position,
     gboolean step, GstFlowReturn * flow);
-/** Pushes to an output; a pad that is not linked is no error as long as another one is. */
-GstFlowReturn gst_tail_push (GstTransformerTail * self, GstRdOutput * output, GstBuffer * buffer);
+/** Reference to an output, or NULL. */
+GstRdOutput *gst_tail_output (GstTransformerTail * self, guint which);
+/** Pushes to an output (nowhere if there is none); a pad that is not linked is no error as long as another one is. */
+GstFlowReturn gst_tail_push (GstTransformerTail * self, guint which, GstBuffer * buffer);
 
 /* -generate.c */
 GstFlowReturn gst_tail_generate (GstTransformerTail * self, GstRdSession * session, const GstRdRows * rows);

@@ -92,8 +92,8 @@ check_ids (GstTransformerTail * self, const GstRdRows * rows)
   for (gsize i = 0; i < rows->n; i++) {
     if (rows->ids[i] < 0 || (guint) rows->ids[i] >= vocab)
       return g_error_new (GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
-          "token id %d at position %u is outside the vocabulary of %u",
-          rows->ids[i], rows->position + (guint) i, vocab);
+          "the token id at position %u is outside the vocabulary of %u",
+          rows->position + (guint) i, vocab);
   }
   return NULL;
 }

@@ -125,15 +125,37 @@ begin_session (GstTransformerTail * self, GstEvent * event)
 
 /* ---- outputs ---- */
 
-GstFlowReturn
-gst_tail_push (GstTransformerTail * self, GstRdOutput * output,
-    GstBuffer * buffer)
+GstRdOutput *
+gst_tail_output (GstTransformerTail * self, guint which)
 {
-  GstRdOutput *all[] = { self->text, self->tokens, self->logits };
-  GstFlowReturn flow = gst_rd_output_push (output, GST_MINI_OBJECT (buffer));
+  return gst_rd_output_get (GST_ELEMENT (self), &self->outputs[which]);
+}
 
-  for (guint i = 0; flow == GST_FLOW_NOT_LINKED && i < G_N_ELEMENTS (all); i++) {
-    if (all[i] && gst_pad_is_linked (all[i]->pad))
+static gboolean
+was_released (GstTransformerTail * self, guint which,
+    const GstRdOutput * output)
+{
+  g_autoptr (GstRdOutput) now = gst_tail_output (self, which);
+
+  return now != output;
+}
+
+GstFlowReturn
+gst_tail_push (GstTransformerTail * self, guint which, GstBuffer * buffer)
+{
+  g_autoptr (GstRdOutput) output = gst_tail_output (self, which);
+  GstFlowReturn flow = GST_FLOW_OK;
+
+  if (output)
+    flow = gst_rd_output_push (output, GST_MINI_OBJECT (buffer));
+  else
+    gst_buffer_unref (buffer);
+  if (flow == GST_FLOW_FLUSHING && was_released (self, which, output))
+    flow = GST_FLOW_OK;
+  for (guint i = 0; flow == GST_FLOW_NOT_LINKED && i < GST_TAIL_N_OUTPUTS; i++) {
+    g_autoptr (GstRdOutput) other = gst_tail_output (self, i);
+
+    if (other && gst_pad_is_linked (other->pad))
       flow = GST_FLOW_OK;
   }
   return flow;
@@ -142,11 +164,11 @@ gst_tail_push (GstTransformerTail * self, GstRdOutput * output,
 static void
 start_outputs (GstTransformerTail * self, const GstSegment * segment)
 {
-  GstRdOutput *all[] = { self->text, self->tokens, self->logits };
+  for (guint i = 0; i < GST_TAIL_N_OUTPUTS; i++) {
+    g_autoptr (GstRdOutput) output = gst_tail_output (self, i);
 
-  for (guint i = 0; i < G_N_ELEMENTS (all); i++) {
-    if (all[i])
-      gst_rd_output_start (all[i], segment);
+    if (output)
+      gst_rd_output_start (output, segment);
   }
 }
 
@@ -154,13 +176,13 @@ start_outputs (GstTransformerTail * self, const GstSegment * segment)
 static void
 send_outputs (GstTransformerTail * self, GstEvent * event)
 {
-  GstRdOutput *all[] = { self->text, self->tokens, self->logits };
+  for (guint i = 0; i < GST_TAIL_N_OUTPUTS; i++) {
+    g_autoptr (GstRdOutput) output = gst_tail_output (self, i);
 
-  for (guint i = 0; i < G_N_ELEMENTS (all); i++) {
-    if (all[i] && GST_EVENT_TYPE (event) == GST_EVENT_EOS)
-      gst_rd_output_eos (all[i]);
-    else if (all[i])
-      gst_rd_output_flush (all[i], gst_event_ref (event));
+    if (output && GST_EVENT_TYPE (event) == GST_EVENT_EOS)
+      gst_rd_output_eos (output);
+    else if (output)
+      gst_rd_output_flush (output, gst_event_ref (event));
   }
 }
 
@@ -177,7 +199,7 @@ push_logits (GstTransformerTail * self, const GstRdSession * session,
 
     gst_buffer_add_rd_meta (buffer, session->number, session->epoch,
         position + (guint32) i, 1, 0, NULL);
-    flow = gst_tail_push (self, self->logits, buffer);
+    flow = gst_tail_push (self, GST_TAIL_LOGITS, buffer);
   }
   return flow;
 }
@@ -188,6 +210,7 @@ gst_tail_logits (GstTransformerTail * self, GstRdSession * session,
     GstFlowReturn * flow)
 {
   gsize size = n * st_model_config (self->partition.model)->vocab_size;
+  g_autoptr (GstRdOutput) logits = gst_tail_output (self, GST_TAIL_LOGITS);
   GError *error = NULL;
 
   if (self->row_logits_size < size) {
@@ -207,7 +230,7 @@ gst_tail_logits (GstTransformerTail * self, GstRdSession * session,
     }
     return NULL;
   }
-  *flow = self->logits ? push_logits (self, session, n, position) : GST_FLOW_OK;
+  *flow = logits ? push_logits (self, session, n, position) : GST_FLOW_OK;
   return *flow == GST_FLOW_OK ? self->row_logits : NULL;
 }
 
@@ -228,12 +251,14 @@ void
 gst_tail_set_output_caps (GstTransformerTail * self)
 {
   StTokenizer *tokenizer = st_model_tokenizer (self->partition.model);
+  guint vocab = st_model_config (self->partition.model)->vocab_size;
+  g_autoptr (GstRdOutput) tokens = gst_tail_output (self, GST_TAIL_TOKENS);
+  g_autoptr (GstRdOutput) logits = gst_tail_output (self, GST_TAIL_LOGITS);
 
-  if (self->logits)
-    gst_rd_output_set_caps (self->logits, logits_caps (self));
-  if (self->tokens)
-    gst_rd_output_set_caps (self->tokens, gst_rd_token_ids_caps (st_model_config
-            (self->partition.model)->vocab_size,
+  if (logits)
+    gst_rd_output_set_caps (logits, logits_caps (self));
+  if (tokens)
+    gst_rd_output_set_caps (tokens, gst_rd_token_ids_caps (vocab,
             tokenizer ? st_tokenizer_id (tokenizer) : ""));
 }
 

@@ -97,8 +97,8 @@ request_new_pad (GstElement * element, GstPadTemplate * template,
 {
   GstTransformerTail *self = GST_TRANSFORMER_TAIL (element);
   const gchar *kind = GST_PAD_TEMPLATE_NAME_TEMPLATE (template);
-  GstRdOutput **slot =
-      strcmp (kind, "tokens") == 0 ? &self->tokens : &self->logits;
+  GstRdOutput **slot = &self->outputs[strcmp (kind, "tokens") == 0 ?
+      GST_TAIL_TOKENS : GST_TAIL_LOGITS];
   GstPad *pad;
 
   (void) name;
@@ -108,7 +108,7 @@ request_new_pad (GstElement * element, GstPadTemplate * template,
     return NULL;
   }
   pad = gst_pad_new_from_template (template, kind);
-  *slot = gst_rd_output_new (pad, NULL);
+  gst_rd_output_put (element, slot, gst_rd_output_new (pad, NULL));
   gst_element_add_pad (element, pad);
   if (self->input.configured)
     gst_tail_set_output_caps (self);
@@ -119,14 +119,17 @@ static void
 release_pad (GstElement * element, GstPad * pad)
 {
   GstTransformerTail *self = GST_TRANSFORMER_TAIL (element);
-  GstRdOutput **slot = self->tokens && pad == self->tokens->pad ?
-      &self->tokens : &self->logits;
-  GstRdOutput *output = *slot;
 
-  *slot = NULL;
-  gst_pad_set_active (pad, FALSE);
-  gst_element_remove_pad (element, pad);
-  gst_rd_output_free (output);
+  for (guint i = GST_TAIL_TOKENS; i < GST_TAIL_N_OUTPUTS; i++) {
+    g_autoptr (GstRdOutput) output = gst_tail_output (self, i);
+
+    if (!output || output->pad != pad)
+      continue;
+    gst_rd_output_put (element, &self->outputs[i], NULL);
+    gst_pad_set_active (pad, FALSE);
+    gst_element_remove_pad (element, pad);
+    return;
+  }
 }
 
 /* ---- states ---- */
@@ -266,9 +269,8 @@ gst_transformer_tail_finalize (GObject * object)
   gst_rd_input_clear (&self->input);
   gst_rd_settings_clear (&self->settings);
   gst_rd_sampling_clear (&self->sampling);
-  gst_rd_output_free (self->text);
-  g_clear_pointer (&self->tokens, gst_rd_output_free);
-  g_clear_pointer (&self->logits, gst_rd_output_free);
+  for (guint i = 0; i < GST_TAIL_N_OUTPUTS; i++)
+    g_clear_pointer (&self->outputs[i], gst_rd_output_unref);
   g_clear_pointer (&self->sampler, st_sampler_free);
   g_array_unref (self->end_ids);
   g_free (self->row_logits);
@@ -355,6 +357,7 @@ gst_transformer_tail_init (GstTransformerTail * self)
   gst_pad_set_query_function (self->sinkpad, gst_tail_sink_query);
   gst_element_add_pad (GST_ELEMENT (self), self->sinkpad);
   pad = gst_pad_new_from_static_template (&src_template, "src");
-  self->text = gst_rd_output_new (pad, gst_caps_from_string (GST_RD_TEXT_CAPS));
+  self->outputs[GST_TAIL_TEXT] =
+      gst_rd_output_new (pad, gst_caps_from_string (GST_RD_TEXT_CAPS));
   gst_element_add_pad (GST_ELEMENT (self), pad);
 }
