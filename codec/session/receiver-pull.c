@@ -5,7 +5,7 @@
 #define WORKING_INTERVAL G_TIME_SPAN_SECOND
 #define KEY_INTERVAL (50 * G_TIME_SPAN_MILLISECOND)
 #define REPLAY_INTERVAL (50 * G_TIME_SPAN_MILLISECOND)
-#define MAX_REPLAY_INTERVAL G_TIME_SPAN_SECOND
+#define MAX_REPLAY_INTERVAL (250 * G_TIME_SPAN_MILLISECOND)
 #define PENDING_LIFE (5 * G_TIME_SPAN_SECOND)
 /* how long a hole may stay open: with a way back, without one, and under the policy `reset` */
 #define HOLE_LIFE (10 * G_TIME_SPAN_SECOND)

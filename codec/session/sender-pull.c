@@ -10,7 +10,7 @@
 /* a tail that lives and has everything is asked less and less often, one that is silent up to so many times before it is given up */
 #define ANSWERED_MAX G_TIME_SPAN_SECOND
 #define PROBES_PER_TIMEOUT 64
-#define ENDS_PER_LINGER 32
+#define ENDS_PER_LINGER 64
 #define MAX_BACKOFF 10
 
 /* Time after which something measured by @e is late. */

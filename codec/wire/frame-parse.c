@@ -260,7 +260,7 @@ parse_prefix (const guint8 * data, gsize size, gsize max_frame,
   if (size > 2 && data[2] >> RD_VTF_VERSION_SHIFT != RD_WIRE_VERSION) {
     g_set_error (error, RD_WIRE_ERROR, RD_WIRE_ERROR_VERSION,
         "the frame has version %u, this program knows version %u",
-        data[2] >> RD_VTF_VERSION_SHIFT, RD_WIRE_VERSION);
+        (guint) data[2] >> RD_VTF_VERSION_SHIFT, (guint) RD_WIRE_VERSION);
     return FALSE;
   }
   if (size < RD_WIRE_MIN_FRAME - 4)

@@ -15,10 +15,11 @@ static gsize
 storage_limit (const SimConfig * c)
 {
   gsize frame = (gsize) c->chunk * c->row_bytes;
-  gsize heads = 1 + 2 * c->head_restarts;       /* late frames may bring a dead head back for a moment */
+  /* after a restart, what was stored of another numbering, or of a dead head whose late frames brought it back, may still be there */
+  gsize times = 1 + 2 * (c->head_restarts + c->tail_restarts);
   gsize part = c->max_payload_size ? c->max_payload_size / 2 : frame;
 
-  return heads * (c->window_bytes + (frame / part + 1) * MAX (part, 1024));
+  return times * (c->window_bytes + (frame / part + 1) * MAX (part, 1024));
 }
 
 typedef struct
