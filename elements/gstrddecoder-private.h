@@ -16,7 +16,7 @@ typedef struct
   gboolean refused;             /* what still comes is dropped */
   guint hidden_size;
   RdCodec *codec;               /* NULL if refused; source task */
-  guint64 frames, tokens, payload_bytes, decode_ns;
+  guint64 frames, tokens, payload_bytes;
 } GstRdDecoderSession;
 
 struct _GstRdDecoder
@@ -33,6 +33,7 @@ struct _GstRdDecoder
   /* source task */
   gboolean stream_started, have_caps;
   GstRdStateInfo info;          /* of the caps */
+  GstBuffer *pending;           /* rows that are being pushed, or that a flush sent back */
 
   /* `lock` guards what follows; `cond` is signalled when any of it changes */
   GMutex lock;
@@ -76,6 +77,16 @@ gboolean gst_rd_decoder_sink_query (GstPad * pad, GstObject * parent, GstQuery *
 void gst_rd_decoder_loop (gpointer pad);
 /** TRUE wakes whoever waits and makes the task pause. Takes the lock itself. */
 void gst_rd_decoder_set_flushing (GstRdDecoder * self, gboolean flushing);
+
+/* gstrddecoder-rows.c */
+/** The delivery that is out, STATES: decodes it and what goes on behind it, gives it back and pushes the rows. */
+GstFlowReturn gst_rd_decoder_push_rows (GstRdDecoder * self);
+/** Pushes (again) what is pending; it stays pending when a flush sends it back. */
+GstFlowReturn gst_rd_decoder_push_pending (GstRdDecoder * self);
+/** Gives the delivery back if there is one. The caller holds the lock. */
+void gst_rd_decoder_taken (GstRdDecoder * self);
+/** Ends a session with an error that its head is told. */
+void gst_rd_decoder_refuse (GstRdDecoder * self, guint32 number, const gchar * message);
 
 /* gstrddecoder-feedback.c */
 GstPad *gst_rd_decoder_feedback_new (GstPadTemplate * templ, const gchar * name);

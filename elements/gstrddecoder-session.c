@@ -86,6 +86,7 @@ gst_rd_decoder_clear (GstRdDecoder * self)
   g_clear_pointer (&self->receiver, rd_receiver_free);
   g_ptr_array_set_size (self->sessions, 0);
   memset (&self->delivery, 0, sizeof self->delivery);
+  gst_clear_buffer (&self->pending);
   self->eos = self->source_done = self->way_back_told = FALSE;
   self->result = GST_FLOW_OK;
   self->ended = self->errors = self->raw_bits = 0;

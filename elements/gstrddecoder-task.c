@@ -2,7 +2,6 @@
 #include "elements/gstrddecoder-private.h"
 #include "elements/gstrdevents.h"
 #include "elements/gstrdframes.h"
-#include "elements/gstrdmeta.h"
 #include "elements/gstrdpair.h"
 #include <string.h>
 
@@ -136,15 +135,6 @@ make_codec (GstRdDecoder * self, const RdHeader * header, GError ** error)
 }
 
 static void
-refuse (GstRdDecoder * self, guint32 number, const gchar * message)
-{
-  GST_WARNING_OBJECT (self, "session %u refused: %s", number, message);
-  g_mutex_lock (&self->lock);
-  gst_rd_decoder_tell_error (self, number, message);
-  g_mutex_unlock (&self->lock);
-}
-
-static void
 begin_session (GstRdDecoder * self, const RdDelivery * d)
 {
   gchar tokenizer_id[2 * RD_MODEL_ID_BYTES + 1];
@@ -160,140 +150,13 @@ begin_session (GstRdDecoder * self, const RdDelivery * d)
   why_not = session->codec ? agree (self, d->header) :
       g_strdup (error->message);
   if (why_not) {
-    refuse (self, d->session, why_not);
+    gst_rd_decoder_refuse (self, d->session, why_not);
     return;
   }
   start_stream (self);
   gst_rd_id_to_hex (d->header->tokenizer_id, tokenizer_id);
   gst_pad_push_event (self->srcpad, gst_rd_event_new_session (d->session,
           tokenizer_id, &d->header->wishes));
-}
-
-/* ---- rows ---- */
-
-static GstBuffer *
-decode (GstRdDecoder * self, GstRdDecoderSession * session,
-    const RdFrame * frame, const gint32 * ids, GError ** error)
-{
-  RdRows rows = { frame->count, frame->position, ids };
-  GstClockTime start = gst_util_get_timestamp ();
-
-  if (!rd_codec_check (session->codec, rows.n, frame->payload_size,
-          frame->packed, error))
-    return NULL;
-  g_autofree gfloat *x = g_try_new (gfloat, rows.n * session->hidden_size);
-  if (!x) {
-    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT,
-        "no memory for %u tokens of %u values", frame->count,
-        session->hidden_size);
-    return NULL;
-  }
-  if (!rd_codec_decode (session->codec, &rows, frame->payload,
-          frame->payload_size, frame->packed, x, error))
-    return NULL;
-  g_mutex_lock (&self->lock);
-  session->decode_ns += gst_util_get_timestamp () - start;
-  self->decode_ns += gst_util_get_timestamp () - start;
-  g_mutex_unlock (&self->lock);
-  return gst_rd_state_info_write (&self->info, x, rows.n, session->hidden_size);
-}
-
-static GstBuffer *
-make_buffer (GstRdDecoder * self, GstRdDecoderSession * session,
-    const RdDelivery * d, GError ** error)
-{
-  const RdFrame *frame = &d->frame;
-  guint32 n_ids = rd_frame_n_row_ids (frame);
-  g_autofree gint32 *ids = n_ids ? g_new (gint32, n_ids) : NULL;
-  GstRdMetaFlags flags = 0;
-
-  for (guint32 i = 0; i < n_ids; i++)
-    ids[i] = rd_frame_id (frame, i);
-  GstBuffer *buffer = decode (self, session, frame, ids, error);
-  if (!buffer)
-    return NULL;
-  if (frame->step)
-    flags |= GST_RD_META_STEP;
-  if (frame->sample)
-    flags |= GST_RD_META_SAMPLE;
-  if (frame->given)
-    flags |= GST_RD_META_GIVEN;
-  if (ids)
-    flags |= GST_RD_META_SEND_IDS;
-  GstRdMeta *meta = gst_buffer_add_rd_meta (buffer, d->session, d->epoch,
-      d->position, frame->count, flags, ids);
-  meta->given_id = rd_frame_given_id (frame);
-  GST_BUFFER_PTS (buffer) = gst_rd_running_time (GST_ELEMENT (self));
-  return buffer;
-}
-
-static void
-count (GstRdDecoder * self, GstRdDecoderSession * session,
-    const RdFrame * frame)
-{
-  g_mutex_lock (&self->lock);
-  session->frames++;
-  session->tokens += frame->count;
-  session->payload_bytes += frame->payload_size;
-  self->tokens += frame->count;
-  self->payload_bytes += frame->payload_size;
-  g_mutex_unlock (&self->lock);
-}
-
-static GstFlowReturn
-push_busy (GstRdDecoder * self, guint32 number, GstBuffer * buffer)
-{
-  g_mutex_lock (&self->lock);
-  rd_receiver_busy (self->receiver, number, TRUE, g_get_monotonic_time ());
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-  GstFlowReturn result = gst_pad_push (self->srcpad, buffer);
-  g_mutex_lock (&self->lock);
-  rd_receiver_busy (self->receiver, number, FALSE, g_get_monotonic_time ());
-  g_mutex_unlock (&self->lock);
-  return result;
-}
-
-/* A payload that does not decode: its session cannot go on, and the element only as often as max-errors says. */
-static GstFlowReturn
-decode_error (GstRdDecoder * self, guint32 number, const GError * error)
-{
-  gint max_errors;
-
-  GST_OBJECT_LOCK (self);
-  max_errors = self->max_errors;
-  GST_OBJECT_UNLOCK (self);
-  refuse (self, number, error->message);
-  g_mutex_lock (&self->lock);
-  guint errors = ++self->errors;
-  if (max_errors >= 0 && errors > (guint) max_errors)
-    gst_rd_decoder_wait_told (self);
-  g_mutex_unlock (&self->lock);
-  if (max_errors < 0 || errors <= (guint) max_errors)
-    return GST_FLOW_OK;
-  GST_ELEMENT_ERROR (self, STREAM, DECODE, ("%s", error->message),
-      ("session %u, error number %u", number, errors));
-  return GST_FLOW_ERROR;
-}
-
-static GstFlowReturn
-push_rows (GstRdDecoder * self, const RdDelivery * d)
-{
-  g_autoptr (GError) error = NULL;
-
-  g_mutex_lock (&self->lock);
-  GstRdDecoderSession *session = gst_rd_decoder_find (self, d->session);
-  gboolean drop = !session || session->refused;
-  g_mutex_unlock (&self->lock);
-  if (drop)
-    return GST_FLOW_OK;
-  GstBuffer *buffer = make_buffer (self, session, d, &error);
-  if (!buffer)
-    return decode_error (self, d->session, error);
-  GstFlowReturn result = push_busy (self, d->session, buffer);
-  if (result == GST_FLOW_OK)
-    count (self, session, &d->frame);
-  return result;
 }
 
 /* ---- the end ---- */
@@ -382,8 +245,7 @@ push_eos (GstRdDecoder * self)
   gst_pad_pause_task (self->srcpad);
 }
 
-/* Called without the lock: nobody else touches a delivery that is out. What a flush interrupted is handed over again: a buffer at a
- * position that was reached before truncates to it. */
+/* Called without the lock: nobody else touches a delivery that is out. */
 static void
 deliver (GstRdDecoder * self)
 {
@@ -396,7 +258,7 @@ deliver (GstRdDecoder * self)
       break;
     case RD_DELIVERY_STATES:
       start_stream (self);
-      result = push_rows (self, d);
+      result = gst_rd_decoder_push_rows (self);
       break;
     case RD_DELIVERY_CANCEL:
       gst_pad_push_event (self->srcpad, gst_rd_event_new_cancel (d->session,
@@ -408,14 +270,19 @@ deliver (GstRdDecoder * self)
     case RD_DELIVERY_NONE:
       break;
   }
-  if (result != GST_FLOW_FLUSHING) {
-    g_mutex_lock (&self->lock);
-    rd_receiver_taken (self->receiver, d, g_get_monotonic_time ());
-    memset (&self->delivery, 0, sizeof self->delivery);
-    self->feedback_idle = FALSE;
-    g_cond_broadcast (&self->cond);
-    g_mutex_unlock (&self->lock);
-  }
+  g_mutex_lock (&self->lock);
+  gst_rd_decoder_taken (self);
+  g_mutex_unlock (&self->lock);
+  if (result != GST_FLOW_OK)
+    pause_with (self, result);
+}
+
+/* Rows that a flush sent back: a buffer at a position that was reached before truncates to it, so nothing is lost and nothing doubled. */
+static void
+push_again (GstRdDecoder * self)
+{
+  start_stream (self);
+  GstFlowReturn result = gst_rd_decoder_push_pending (self);
   if (result != GST_FLOW_OK)
     pause_with (self, result);
 }
@@ -455,9 +322,13 @@ gst_rd_decoder_loop (gpointer pad)
       gst_pad_pause_task (self->srcpad);
       return;
     }
-    if (self->delivery.type != RD_DELIVERY_NONE || (self->receiver
-            && rd_receiver_next (self->receiver, g_get_monotonic_time (),
-                &self->delivery))) {
+    if (self->pending) {
+      g_mutex_unlock (&self->lock);
+      push_again (self);
+      return;
+    }
+    if (self->receiver && rd_receiver_next (self->receiver,
+            g_get_monotonic_time (), &self->delivery)) {
       g_mutex_unlock (&self->lock);
       deliver (self);
       return;

@@ -262,6 +262,7 @@ gst_rd_decoder_finalize (GObject * object)
   GstRdDecoder *self = GST_RD_DECODER (object);
 
   rd_receiver_free (self->receiver);
+  gst_clear_buffer (&self->pending);
   g_ptr_array_unref (self->sessions);
   g_free (self->codec_name);
   g_mutex_clear (&self->lock);

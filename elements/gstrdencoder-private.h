@@ -42,6 +42,10 @@ struct _GstRdEncoder
   RdCodec *codec;               /* NULL until the first buffer */
   GByteArray *payload;
 
+  /* source task */
+  GBytes *unsent;               /* or NULL */
+  gboolean unsent_key;
+
   /* `lock` guards what follows; `cond` is signalled when any of it changes */
   GMutex lock;
   GCond cond;

@@ -15,6 +15,7 @@ pause_with (GstRdEncoder * self, GstFlowReturn result)
   gst_pad_pause_task (self->srcpad);
 }
 
+/* Takes @bytes. What a flush sends back goes out first after it: without a way back nobody could ask for it again. */
 static void
 push_bytes (GstRdEncoder * self, GBytes * bytes, gboolean key)
 {
@@ -24,6 +25,12 @@ push_bytes (GstRdEncoder * self, GBytes * bytes, gboolean key)
   GST_BUFFER_FLAG_SET (buffer,
       key ? GST_BUFFER_FLAG_HEADER : GST_BUFFER_FLAG_DELTA_UNIT);
   GstFlowReturn result = gst_pad_push (self->srcpad, buffer);
+  if (result == GST_FLOW_FLUSHING) {
+    self->unsent = bytes;
+    self->unsent_key = key;
+  } else {
+    g_bytes_unref (bytes);
+  }
   if (result == GST_FLOW_OK)
     return;
   GST_DEBUG_OBJECT (self, "push: %s", gst_flow_get_name (result));
@@ -38,6 +45,10 @@ push_bytes (GstRdEncoder * self, GBytes * bytes, gboolean key)
 static GBytes *
 next_bytes (GstRdEncoder * self, gint64 now, gboolean * key)
 {
+  if (self->unsent) {
+    *key = self->unsent_key;
+    return g_steal_pointer (&self->unsent);
+  }
   for (guint i = 0; i < self->sessions->len; i++) {
     guint n = (self->next_session + i) % self->sessions->len;
     GstRdEncoderSession *session = g_ptr_array_index (self->sessions, n);
@@ -168,7 +179,6 @@ gst_rd_encoder_loop (gpointer pad)
       g_cond_broadcast (&self->cond);
       g_mutex_unlock (&self->lock);
       push_bytes (self, bytes, key);
-      g_bytes_unref (bytes);
       g_mutex_lock (&self->lock);
       if (self->telling > 0 && --self->telling == 0)
         g_cond_broadcast (&self->cond);

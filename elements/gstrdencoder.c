@@ -186,6 +186,7 @@ reset (GstRdEncoder * self)
   self->eos = self->feedback_closed = FALSE;
   self->result = GST_FLOW_OK;
   g_mutex_unlock (&self->lock);
+  g_clear_pointer (&self->unsent, g_bytes_unref);
   gst_rd_input_flush (&self->input);
   self->input.configured = self->have_segment = FALSE;
   g_clear_pointer (&self->codec, rd_codec_free);
@@ -337,6 +338,7 @@ gst_rd_encoder_finalize (GObject * object)
   g_queue_clear_full (&self->events, (GDestroyNotify) gst_event_unref);
   g_queue_clear_full (&self->held, (GDestroyNotify) gst_event_unref);
   g_ptr_array_unref (self->sessions);
+  g_clear_pointer (&self->unsent, g_bytes_unref);
   g_byte_array_unref (self->payload);
   gst_rd_input_clear (&self->input);
   rd_codec_free (self->codec);

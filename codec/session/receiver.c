@@ -194,9 +194,28 @@ rd_session_fail (const RdReceiver * receiver, RdPeerSession * s,
   rd_session_finish (s, reason, receiver->config.linger, now);
 }
 
+static void
+hand_over_rows (RdReceiver * receiver, RdPeerSession * s, gint64 now,
+    RdDelivery * d)
+{
+  RdStored *stored = g_queue_pop_head (&s->queue);
+
+  receiver->current_stored = stored;
+  s->queue_cost -= stored->cost;
+  s->freed_cost += stored->cost;
+  d->type = RD_DELIVERY_STATES;
+  d->frame = stored->frame;
+  d->epoch = stored->frame.epoch;
+  d->position = stored->frame.position;
+  /* the head may be waiting for this credit */
+  rd_session_want_ack (s, s->freed_cost >= RD_RECEIVER_ACK_COST ? now :
+      now + RD_RECEIVER_ACK_DELAY);
+}
+
 /* What @s has to hand over, TRUE if there is something. */
 static gboolean
-session_next (RdReceiver * receiver, RdPeerSession * s, RdDelivery * d)
+session_next (RdReceiver * receiver, RdPeerSession * s, gint64 now,
+    RdDelivery * d)
 {
   memset (d, 0, sizeof *d);
   d->session = s->number;
@@ -212,15 +231,7 @@ session_next (RdReceiver * receiver, RdPeerSession * s, RdDelivery * d)
     d->epoch = s->cancel_epoch;
     d->position = s->cancel_position;
   } else if (!g_queue_is_empty (&s->queue)) {
-    RdStored *stored = g_queue_pop_head (&s->queue);
-
-    receiver->current_stored = stored;
-    s->queue_cost -= stored->cost;
-    s->freed_cost += stored->cost;
-    d->type = RD_DELIVERY_STATES;
-    d->frame = stored->frame;
-    d->epoch = stored->frame.epoch;
-    d->position = stored->frame.position;
+    hand_over_rows (receiver, s, now, d);
   } else if (s->state == RD_STATE_OVER) {
     s->ended = TRUE;
     receiver->n_ended++;
@@ -242,18 +253,38 @@ rd_receiver_next (RdReceiver * receiver, gint64 now, RdDelivery * delivery)
     RdPeerSession *s = g_ptr_array_index (receiver->sessions,
         (receiver->turn + i) % n);
 
-    if (!session_next (receiver, s, delivery))
+    if (!session_next (receiver, s, now, delivery))
       continue;
     receiver->turn = (receiver->turn + i + 1) % n;
     receiver->current = s;
-    /* the head may be waiting for this credit */
-    if (delivery->type == RD_DELIVERY_STATES)
-      rd_session_want_ack (s, s->freed_cost >= RD_RECEIVER_ACK_COST ? now :
-          now + RD_RECEIVER_ACK_DELAY);
     return TRUE;
   }
   memset (delivery, 0, sizeof *delivery);
   return FALSE;
+}
+
+gboolean
+rd_receiver_more (RdReceiver * receiver, const RdDelivery * last, gint64 now,
+    RdDelivery * delivery)
+{
+  RdPeerSession *s = rd_receiver_by_number (receiver, last->session);
+  const RdStored *stored = s ? g_queue_peek_head (&s->queue) : NULL;
+  const RdFrame *f = &last->frame;
+
+  g_return_val_if_fail (receiver->current == NULL, FALSE);
+  if (!stored || s->cancel_due || last->type != RD_DELIVERY_STATES || f->step
+      || f->sample || f->given || stored->frame.step || stored->frame.truncate
+      || stored->frame.epoch != last->epoch
+      || stored->frame.position != last->position + f->count
+      || (rd_frame_n_row_ids (&stored->frame) > 0) !=
+      (rd_frame_n_row_ids (f) > 0))
+    return FALSE;
+  memset (delivery, 0, sizeof *delivery);
+  delivery->session = s->number;
+  delivery->header = &s->header;
+  hand_over_rows (receiver, s, now, delivery);
+  receiver->current = s;
+  return TRUE;
 }
 
 void

@@ -63,6 +63,10 @@ typedef struct
 /** rd_receiver_next: what the decoding task has to do next, in order per session. The delivery stays valid until rd_receiver_taken(), which
  * has to come before the next rd_receiver_next(). */
 gboolean rd_receiver_next (RdReceiver * receiver, gint64 now, RdDelivery * delivery);
+/** rd_receiver_more: rows that go on where @last ended (a STATES delivery that was taken) and are here already, so that the caller can hand
+ * many prefill rows downstream at once: same session and epoch, both prefill, both with ids or both without, and @last wanted neither a
+ * sample nor had a given token. Only its type, session, epoch, position and frame fields without pointers are looked at. */
+gboolean rd_receiver_more (RdReceiver * receiver, const RdDelivery * last, gint64 now, RdDelivery * delivery);
 /** rd_receiver_taken: the delivery was handed downstream and may be freed. (Its window credit came back with rd_receiver_next().) */
 void rd_receiver_taken (RdReceiver * receiver, const RdDelivery * delivery, gint64 now);
 
