@@ -39,7 +39,8 @@ exchange (const guint64 * counts, guint * f, gsize n)
   for (;;) {
     gsize from = find_donor (counts, f, n), to = find_receiver (counts, f, n);
 
-    if (counts[to] * (2 * f[from] - 1) <= counts[from] * (2 * f[to] + 1))
+    if (from == n
+        || counts[to] * (2 * f[from] - 1) <= counts[from] * (2 * f[to] + 1))
       return;
     f[from]--;
     f[to]++;
