@@ -246,9 +246,10 @@ GST_START_TEST (test_pair)
   /* what goes back up bears the head's own number again */
   gst_harness_push_upstream_event (h, gst_rd_event_new_tokens (session, 4, 3,
           ids, 1, RD_FINISH_NONE));
-  do
-    event = gst_harness_pull_upstream_event (h);
-  while (!gst_event_has_name (event, "rd-tokens"));
+  while ((event = gst_harness_pull_upstream_event (h))
+      && !gst_event_has_name (event, "rd-tokens"))
+    gst_event_unref (event);
+  fail_unless (event != NULL);
   fail_unless (gst_rd_event_parse_tokens (event, &session, &epoch, &position,
           &tokens, &n, &finish));
   fail_unless_equals_int ((gint) session, 77);

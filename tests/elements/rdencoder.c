@@ -675,12 +675,13 @@ GST_END_TEST;
 
 GST_START_TEST (test_model_changes)
 {
+  g_autoptr (GstCaps) caps = gst_caps_from_string
+      ("application/x-hidden-states, format=F32LE, hidden-size=16");
   Fixture f;
 
   fixture_init (&f, "rdencoder", FALSE);
   gst_harness_push (f.h, make_rows (1, 0, 0, 2, 0));
-  gst_harness_push_event (f.h, gst_event_new_caps (gst_caps_from_string
-          ("application/x-hidden-states, format=F32LE, hidden-size=16")));
+  gst_harness_push_event (f.h, gst_event_new_caps (caps));
   expect_message (&f, GST_MESSAGE_ERROR, "changed inside a stream");
   fixture_clear (&f);
 }

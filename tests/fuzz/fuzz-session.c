@@ -214,14 +214,16 @@ pull (Run * run, gboolean connect)
       size -= f.size;
     }
     g_bytes_unref (bytes);
-    g_assert_cmpuint (++n, <, MAX_PULLS);
+    n++;
+    g_assert_cmpuint (n, <, MAX_PULLS);
   }
   while ((bytes = rd_receiver_pull (run->receiver, run->now, &to))) {
     g_autoptr (GByteArray) one = g_bytes_unref_to_array (bytes);
 
     if (connect)
       deliver (run, one, FALSE);
-    g_assert_cmpuint (++n, <, MAX_PULLS);
+    n++;
+    g_assert_cmpuint (n, <, MAX_PULLS);
   }
 }
 

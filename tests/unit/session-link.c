@@ -31,7 +31,9 @@ link_open (Link * link, const RdSenderConfig * head,
   link_header (&header, 1);
   link->sender = rd_sender_new (head ? head : &default_head, &header, 9);
   link->receiver = rd_receiver_new (&seeded);
-  link->peer = (RdPeer) { { 10, 0, 0, 1}, 4000, 4, 0 };
+  link->peer = (RdPeer) { {
+  10, 0, 0, 1}
+  , 4000, 4, 0};
   link->now = LINK_SECOND;
 }
 

@@ -226,7 +226,8 @@ compute_wanted (Sim * sim)
   for (turn = 0; turn < c->turns; turn++) {
     for (i = 0; i < c->prompt_rows + c->turn_tokens; i++) {
       guint32 p = sim->wanted->len;
-      gint32 id = i < c->prompt_rows ? sim_prompt_id (sim, 0, p) : sim_token_of (h);
+      gint32 id =
+          i < c->prompt_rows ? sim_prompt_id (sim, 0, p) : sim_token_of (h);
 
       g_array_append_val (sim->wanted, id);
       h = sim_mix (h, (guint64) id);
