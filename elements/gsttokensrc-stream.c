@@ -44,9 +44,6 @@ read_text (GstTokenSrc * self, gsize * size, GError ** error)
           "location: %s", reason->message);
       return NULL;
     }
-    /* The newline that editors put at the end of a file is not part of a prompt. */
-    if (s->window_tokens == 0 && *size > 0 && text[*size - 1] == '\n')
-      text[--*size] = '\0';
   } else if (s->prompt) {
     text = g_strdup (s->prompt);
     *size = strlen (text);

@@ -300,7 +300,8 @@ install_properties (GObjectClass * klass)
       "Text to begin with; without a chat format, names of special tokens in "
       "it are those tokens", NULL);
   install_string (klass, PROP_LOCATION, "location", "Location",
-      "File to read the prompt from, or the text to be scored", NULL);
+      "File to read the prompt from (byte for byte, a final newline too), or "
+      "the text to be scored", NULL);
   install_string (klass, PROP_CHAT_TEMPLATE, "chat-template", "Chat template",
       "Chat format by name, auto (the model's), or none; unset = auto with a "
       "text pad, none without", NULL);

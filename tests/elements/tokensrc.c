@@ -365,6 +365,45 @@ GST_START_TEST (the_answer_pad)
 
 GST_END_TEST;
 
+GST_START_TEST (an_answer_that_nobody_reads)
+{
+  GstPad *answer_pad;
+  GstPad *blocked = gst_pad_new ("blocked", GST_PAD_SINK);
+  gint32 id = ST_TINY_BYTE_TOKEN + 65;
+  guint32 session;
+  guint position;
+  Chat chat;
+
+  /* More text than the queue holds waits in the source; stopping it must not wait. */
+  chat_start (&chat, "chat-template=none");
+  answer_pad = gst_element_request_pad_simple (chat.element, "answer");
+  gst_pad_set_active (blocked, TRUE);
+  gst_pad_link (answer_pad, blocked);
+  gst_pad_add_probe (blocked, GST_PAD_PROBE_TYPE_BLOCK_DOWNSTREAM, NULL, NULL,
+      NULL);
+  chat_type (&chat, "ab\n");
+  GstBuffer *prompt = gst_harness_pull (chat.h);
+  session = gst_buffer_get_rd_meta (prompt)->session;
+  gst_buffer_unref (prompt);
+  for (position = 2; position < 240; position++) {
+    answer (chat.h, session, 0, position, id, RD_FINISH_NONE);
+    gst_buffer_unref (gst_harness_pull (chat.h));
+  }
+  for (; position < 300; position++)
+    answer (chat.h, session, 0, position, id, RD_FINISH_NONE);
+  g_usleep (20000);
+  gint64 before = g_get_monotonic_time ();
+  gst_pad_set_active (blocked, FALSE);
+  gst_element_set_state (chat.element, GST_STATE_NULL);
+  fail_unless (g_get_monotonic_time () - before < 300000);
+  gst_element_release_request_pad (chat.element, answer_pad);
+  gst_object_unref (answer_pad);
+  gst_object_unref (blocked);
+  chat_finish (&chat);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (a_flush_gives_up_the_answer)
 {
   const gint32 seventy[] = { 70, 71 };
@@ -571,6 +610,7 @@ tokensrc_suite (void)
   tcase_add_test (tc, turns_of_a_conversation);
   tcase_add_test (tc, turns_in_the_chat_format);
   tcase_add_test (tc, the_answer_pad);
+  tcase_add_test (tc, an_answer_that_nobody_reads);
   tcase_add_test (tc, a_flush_gives_up_the_answer);
   tcase_add_test (tc, the_far_side_ends_the_session);
   tcase_add_test (tc, windows);

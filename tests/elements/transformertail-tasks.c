@@ -104,6 +104,32 @@ GST_START_TEST (ids_and_logits)
 
 GST_END_TEST;
 
+GST_START_TEST (pads_come_and_go)
+{
+  RdFinish finish;
+  StTail tail;
+
+  st_tail_start (&tail, st_tiny_path (), "max-tokens=50");
+  st_tail_send_text (&tail, "Hello", GST_RD_META_SAMPLE);
+  for (guint i = 0; i < 20; i++) {
+    gint32 id = st_tail_pop_token (&tail, &finish);
+    GstPad *pad = gst_element_request_pad_simple (tail.element,
+        i % 2 ? "tokens" : "logits");
+
+    fail_unless (pad != NULL);
+    assert_equals_int (st_tail_send (&tail, &id, 1,
+            GST_RD_META_STEP | GST_RD_META_SAMPLE), GST_FLOW_OK);
+    gst_element_release_request_pad (tail.element, pad);
+    gst_object_unref (pad);
+  }
+  g_autofree gchar *want = st_tail_expected (st_tiny_path (), "Hello", 21);
+  g_autofree gchar *text = st_tail_all_text (&tail);
+  assert_equals_string (text, want);
+  st_tail_stop (&tail);
+}
+
+GST_END_TEST;
+
 static Suite *
 tasks_suite (void)
 {
@@ -113,6 +139,7 @@ tasks_suite (void)
   suite_add_tcase (suite, tc);
   tcase_add_test (tc, scores_are_those_of_the_model);
   tcase_add_test (tc, ids_and_logits);
+  tcase_add_test (tc, pads_come_and_go);
   return suite;
 }
 

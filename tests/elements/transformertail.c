@@ -151,6 +151,31 @@ GST_START_TEST (seeds_decide)
 
 GST_END_TEST;
 
+GST_START_TEST (text_is_whole_characters)
+{
+  /* So hot that the bytes are random: single bytes of longer characters, and bytes that are none. */
+  RdWishes wishes = {.mask = RD_WISH_SEED | RD_WISH_TEMPERATURE
+        | RD_WISH_TOP_K | RD_WISH_TOP_P | RD_WISH_MIN_P,
+    .seed = 1,.temperature = 100,.top_k = 0,.top_p = 1,.min_p = 0
+  };
+  guint n, high = 0;
+  StTail tail;
+
+  st_tail_start (&tail, st_tiny_path (), "max-tokens=400,ignore-eos=true");
+  gst_harness_push_event (tail.h, gst_rd_event_new_session (1, "", &wishes));
+  st_tail_send_text (&tail, "Hello", GST_RD_META_SAMPLE);
+  st_tail_finish_answer (&tail, &n);
+  assert_equals_int (n, 400);
+  /* Checks every buffer. */
+  g_autofree gchar *text = st_tail_all_text (&tail);
+  for (const gchar * c = text; *c; c++)
+    high += (guchar) * c >= 0x80;
+  fail_unless (high > 20);
+  st_tail_stop (&tail);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (two_turns)
 {
   guint n;
@@ -424,6 +449,7 @@ tail_suite (void)
   tcase_add_test (tc, wishes_of_the_session);
   tcase_add_test (tc, no_tokens_at_all);
   tcase_add_test (tc, seeds_decide);
+  tcase_add_test (tc, text_is_whole_characters);
   tcase_add_test (tc, two_turns);
   tcase_add_test (tc, given_tokens);
   tcase_add_test (tc, nobody_takes_the_token);
