@@ -112,6 +112,7 @@ admission (RdReceiver * receiver, const RdHeader * header, gint64 now)
   return NULL;
 }
 
+/* A session that goes on, or has ended well, belongs to another peer. */
 static gboolean
 known_elsewhere (const RdReceiver * receiver, const RdPeerSession * except,
     const guint8 * session_id)
@@ -121,7 +122,8 @@ known_elsewhere (const RdReceiver * receiver, const RdPeerSession * except,
   for (i = 0; i < receiver->sessions->len; i++) {
     const RdPeerSession *s = g_ptr_array_index (receiver->sessions, i);
 
-    if (s != except && s->state == RD_STATE_ALIVE
+    if (s != except && (s->state == RD_STATE_ALIVE
+            || (s->state == RD_STATE_OVER && !s->reason))
         && memcmp (s->header.session_id, session_id, RD_SESSION_ID_BYTES) == 0)
       return TRUE;
   }
