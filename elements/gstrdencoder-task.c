@@ -101,9 +101,10 @@ static void
 report_timeout (GstRdEncoder * self, guint32 number, const gchar * what)
 {
   g_autofree gchar *message =
-      g_strdup_printf ("%s. Is the tail running? Check that host and port of "
+      g_strdup_printf ("%s%s Check that the tail runs, that host and port of "
       "the sink after rdencoder lead to it, and that its rddecoder.feedback "
-      "leads back to the source before rdencoder.feedback.", what);
+      "leads back to the source before rdencoder.feedback.", what,
+      g_str_has_suffix (what, "?") ? "" : ".");
 
   gst_rd_encoder_fail (self, number, message);
 }
