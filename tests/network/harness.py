@@ -232,7 +232,8 @@ class Pipeline:
         return self
 
     def errors(self):
-        return "\n".join(line for line in self.log.splitlines() if line.startswith("ERROR"))
+        # not at the begin of a line: standard output and errors come through one pipe
+        return "\n".join(re.findall(r"ERROR: .*", self.log))
 
     def stats(self, name):
         """The last element message of that name, its integers and floats by key."""
