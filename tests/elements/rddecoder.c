@@ -224,12 +224,12 @@ GST_START_TEST (test_pair)
       "format=F32LE, hidden-size=8, split-layer=3, vocab-size=100");
   gst_harness_push_event (h, gst_rd_event_new_session (77, "", &wishes));
   gst_buffer_memset (buffer, 0, 0x3f, 3 * HIDDEN * 4);
-  GstRdMeta *meta = gst_buffer_add_rd_meta (buffer, 77, 4, 0, 3,
+  gst_buffer_add_rd_meta (buffer, 77, 4, 0, 3,
       GST_RD_META_SAMPLE | GST_RD_META_SEND_IDS, ids);
   gst_harness_push (h, gst_buffer_ref (buffer));
   GstBuffer *out = gst_harness_pull (h);
   fail_unless_equals_int ((gint) gst_buffer_get_size (out), 3 * HIDDEN * 4);
-  meta = gst_buffer_get_rd_meta (out);
+  GstRdMeta *meta = gst_buffer_get_rd_meta (out);
   fail_unless_equals_int ((gint) meta->epoch, 4);
   fail_unless_equals_int ((gint) meta->count, 3);
   fail_unless (meta->ids && meta->ids[1] == 99);
