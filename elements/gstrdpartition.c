@@ -168,7 +168,7 @@ check_states (const GstRdPartition * p, const GstRdStateInfo * info,
         g_strdup_printf ("%d", info->split_layer);
 
     g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
-        "this side holds %s (id %.12s, hidden size %u) split %d, the stream "
+        "the receiving part is of %s (id %.12s, hidden size %u) split %d, the stream "
         "was made for %s (id %.12s, hidden size %u) split %s; %s",
         config->name, id, config->hidden_size,
         p->first, info->model_name[0] ? info->model_name : "a model",
