@@ -13,6 +13,7 @@ typedef struct
   guint32 number;               /* process-local, as in metas and events */
   guint8 id[RD_SESSION_ID_BYTES];
   gboolean has_feedback;        /* the head listens */
+  gboolean announced;           /* downstream knows of it */
   gboolean refused;             /* what still comes is dropped */
   guint hidden_size;
   RdCodec *codec;               /* NULL if refused; source task */

@@ -56,12 +56,13 @@ choose_caps (GstRdDecoder * self, GstRdStateInfo * info)
   return NULL;
 }
 
+/* Once the first session has brought caps, and the segment again after a flush. */
 static void
 start_stream (GstRdDecoder * self)
 {
   GstSegment segment;
 
-  if (self->stream_started)
+  if (self->stream_started || !self->have_caps)
     return;
   self->stream_started = TRUE;
   if (!gst_pad_has_current_caps (self->srcpad)) {
@@ -69,12 +70,10 @@ start_stream (GstRdDecoder * self)
         GST_ELEMENT (self), "states");
     GstEvent *event = gst_event_new_stream_start (id);
 
-    gst_event_set_group_id (event, gst_util_group_id_next ());
-    gst_pad_push_event (self->srcpad, event);
-  }
-  if (self->have_caps) {
     g_autoptr (GstCaps) caps = gst_rd_state_info_to_caps (&self->info);
 
+    gst_event_set_group_id (event, gst_util_group_id_next ());
+    gst_pad_push_event (self->srcpad, event);
     gst_pad_push_event (self->srcpad, gst_event_new_caps (caps));
   }
   gst_segment_init (&segment, GST_FORMAT_TIME);
@@ -103,8 +102,6 @@ agree (GstRdDecoder * self, const RdHeader * header)
         info.split_layer, info.hidden_size);
   self->info = info;
   self->have_caps = TRUE;
-  self->stream_started = FALSE;
-  start_stream (self);
   return NULL;
 }
 
@@ -155,11 +152,29 @@ begin_session (GstRdDecoder * self, const RdDelivery * d)
   }
   start_stream (self);
   gst_rd_id_to_hex (d->header->tokenizer_id, tokenizer_id);
+  session->announced = TRUE;
   gst_pad_push_event (self->srcpad, gst_rd_event_new_session (d->session,
           tokenizer_id, &d->header->wishes));
 }
 
 /* ---- the end ---- */
+
+/* Takes the session out of the table and tells downstream and the application. Called with the lock, which it gives up for a while. */
+static void
+close_session (GstRdDecoder * self, GstRdDecoderSession * session)
+{
+  GstEvent *event = session->announced ?
+      gst_rd_event_new_session_end (session->number) : NULL;
+  GstStructure *stats = gst_rd_decoder_stats (self, session);
+
+  g_ptr_array_remove (self->sessions, session);
+  g_mutex_unlock (&self->lock);
+  if (event)
+    gst_pad_push_event (self->srcpad, event);
+  gst_element_post_message (GST_ELEMENT (self),
+      gst_message_new_element (GST_OBJECT (self), stats));
+  g_mutex_lock (&self->lock);
+}
 
 static void
 end_session (GstRdDecoder * self, const RdDelivery * d)
@@ -169,18 +184,15 @@ end_session (GstRdDecoder * self, const RdDelivery * d)
   GST_OBJECT_LOCK (self);
   num_sessions = self->num_sessions;
   GST_OBJECT_UNLOCK (self);
-  gst_pad_push_event (self->srcpad, gst_rd_event_new_session_end (d->session));
   g_mutex_lock (&self->lock);
   GstRdDecoderSession *session = gst_rd_decoder_find (self, d->session);
   self->ended++;
-  GstStructure *stats = gst_rd_decoder_stats (self, session);
-  g_ptr_array_remove (self->sessions, session);
+  if (session)
+    close_session (self, session);
   gboolean last = num_sessions >= 0 && self->ended >= (guint) num_sessions;
   if (last && d->reason)
     gst_rd_decoder_wait_told (self);
   g_mutex_unlock (&self->lock);
-  gst_element_post_message (GST_ELEMENT (self),
-      gst_message_new_element (GST_OBJECT (self), stats));
   if (d->reason && last)
     GST_ELEMENT_ERROR (self, RESOURCE, READ, ("The session ended early: %s.",
             d->reason), ("session %u", d->session));
@@ -196,15 +208,8 @@ abandon_sessions (GstRdDecoder * self)
   gst_rd_decoder_tell_error (self, GST_RD_ALL_SESSIONS, "the tail was stopped");
   gst_rd_decoder_wait_told (self);
   while (self->sessions->len > 0 && !self->flushing) {
-    GstRdDecoderSession *session = g_ptr_array_index (self->sessions, 0);
-    GstEvent *event = gst_rd_event_new_session_end (session->number);
-    GstStructure *stats = gst_rd_decoder_stats (self, session);
-
-    g_ptr_array_remove_index (self->sessions, 0);
+    close_session (self, g_ptr_array_index (self->sessions, 0));
     g_mutex_unlock (&self->lock);
-    gst_pad_push_event (self->srcpad, event);
-    gst_element_post_message (GST_ELEMENT (self),
-        gst_message_new_element (GST_OBJECT (self), stats));
     GST_ELEMENT_WARNING (self, RESOURCE, READ,
         ("The states ended before their session did: the head or the "
             "connection to it is gone, the recording is cut off, or this side "
