@@ -129,6 +129,27 @@ GST_START_TEST (a_conversation)
 
 GST_END_TEST;
 
+GST_START_TEST (two_sources_share_a_model)
+{
+  g_autofree gchar *want = hello (30);
+  g_autoptr (GArray) ids = st_encode ("World");
+  g_autofree gchar *other = st_expected_text (st_tiny_path (),
+      (gint32 *) ids->data, ids->len, 30);
+  StRun run;
+
+  st_run (&run, "tokensrc name=a model=%1$s prompt=Hello max-tokens=30 "
+      "temperature=0 ! funnel name=f ! transformerhead model=%1$s "
+      "! transformertail model=%1$s ! fakesink  tokensrc name=b model=%1$s "
+      "prompt=World max-tokens=30 temperature=0 ! f.  "
+      "a.answer ! fakesink name=out async=false  "
+      "b.answer ! fakesink name=ids async=false", st_tiny_path ());
+  expect_text (&run, want);
+  assert_equals_string (run.tokens->str, other);
+  st_run_clear (&run);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (the_second_turn_has_seen_the_first)
 {
   g_autofree gchar *both = text_file ("ab\ncd\n");
@@ -380,6 +401,7 @@ pipelines_suite (void)
   tcase_add_test (tc, cut_anywhere);
   tcase_add_test (tc, a_context_that_fills_up);
   tcase_add_test (tc, a_conversation);
+  tcase_add_test (tc, two_sources_share_a_model);
   tcase_add_test (tc, the_second_turn_has_seen_the_first);
   tcase_add_test (tc, several_sinks_preroll);
   tcase_add_test (tc, hidden_states_through_a_file);
