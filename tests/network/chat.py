@@ -100,7 +100,7 @@ def test_text_that_is_not_utf8():
 def test_many_turns_and_loss():
     lines = "".join(f"Line {number}\n" for number in range(8)).encode()
     udp = Udp(tiny_model())
-    identity = "identity drop-probability=0.1"
+    identity = harness.lossy(0.1)
     tail = udp.tail(before_sink=identity)
     head = Pipeline("fdsrc fd=0 ! s.text  " + udp.head_string(chat_source(), before_sink=identity), "head", stdin=subprocess.PIPE)
     speak(head, [lines])

@@ -49,7 +49,7 @@ def test_tiny_model_in_three_and_four():
 def test_three_processes():
     """Head, middle and tail, each a process, over udp with a tenth of all datagrams lost."""
     model = tiny_model()
-    lossy = "identity drop-probability=0.1"
+    lossy = harness.lossy(0.1)
     first, second = Udp(model, split=1), Udp(model)
     tail = second.tail(before_sink=lossy)
     middle = harness.Pipeline(
