@@ -101,7 +101,8 @@ def test_shm():
     model, path, port = tiny_model(), harness.scratch("states.shm"), free_port()
     head = Pipeline(head_string(source(model, tokens=TOKENS), f"shmsink socket-path={path} {SINK}", f"udpsrc port={port}"), "head")
     harness.wait_for(lambda: os.path.exists(path), 10, "the socket of shmsink")
-    tail = Pipeline(tail_string(f"shmsrc socket-path={path} is-live=true", f"udpsink host={HOST} port={port} {SINK}"), "tail")
+    tail = Pipeline(tail_string(f"shmsrc socket-path={path} is-live=true", f"udpsink host={HOST} port={port} {SINK}",
+                                slow="! testslow ns-per-row=3000000"), "tail")
     tail.wait()
     head.wait()
     head.wait_log('Got EOS from element "pipeline0"', 1)
