@@ -1,4 +1,5 @@
 /* rdencoder: frames, sessions, the window, the way back, and what goes wrong. */
+#include "elements/gstrdcaps.h"
 #include "tests/elements/rdencoder-tools.h"
 
 GST_START_TEST (test_caps)
@@ -118,6 +119,68 @@ GST_START_TEST (test_wishes_in_header)
   fail_unless_equals_int (tail.header.reply_port, 5001);
   fail_unless (!tail.header.has_feedback);
   fail_unless_equals_string (tail.header.model_name, "test");
+  fixture_clear (&f);
+  virtual_tail_clear (&tail);
+}
+
+GST_END_TEST;
+
+/* Rows as NNStreamer's tensors, the size of a row in the caps or only in the buffer. */
+GST_START_TEST (test_tensors)
+{
+  static const gchar *caps[] = {
+    "other/tensors, format=static, num_tensors=1, types=float32, "
+        "dimensions=(string)8:3, framerate=0/1",
+    "other/tensors, format=flexible, framerate=0/1"
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (caps); i++) {
+    GstRdStateInfo info = { 0, };
+    gfloat x[3 * HIDDEN] = { 0, };
+    VirtualTail tail;
+    Fixture f;
+
+    virtual_tail_init (&tail);
+    fixture_init (&f, "rdencoder codec=f32", FALSE);
+    gst_harness_set_src_caps_str (f.h, caps[i]);
+    g_autoptr (GstCaps) parsed = gst_caps_from_string (caps[i]);
+    fail_unless (gst_rd_state_info_from_caps (&info, parsed, NULL));
+    for (guint k = 0; k < 4; k++)
+      fail_unless_equals_int (gst_harness_push (f.h,
+              gst_rd_state_info_write (&info, x, 3, HIDDEN)), GST_FLOW_OK);
+    drain_until (&f, &tail, 12);
+    fail_unless_equals_int ((gint) tail.header.hidden_size, HIDDEN);
+    /* a buffer that is no tensor of that size */
+    fail_unless_equals_int (gst_harness_push (f.h, gst_buffer_new_memdup (x,
+                33)), GST_FLOW_ERROR);
+    expect_message (&f, GST_MESSAGE_ERROR, "33 bytes");
+    fixture_clear (&f);
+    virtual_tail_clear (&tail);
+  }
+}
+
+GST_END_TEST;
+
+/* rd-session-end ends one session, the others go on. */
+GST_START_TEST (test_session_end)
+{
+  VirtualTail tail;
+  Fixture f;
+
+  virtual_tail_init (&tail);
+  fixture_init (&f, "rdencoder", FALSE);
+  gst_harness_push (f.h, make_rows (1, 0, 0, 2, 0));
+  gst_harness_push (f.h, make_rows (2, 0, 0, 5, 0));
+  gst_harness_push_event (f.h, gst_rd_event_new_session_end (1));
+  for (guint i = 0; tail.n_ended < 1 && i < 2000; i++) {
+    virtual_tail_exchange (&tail, f.h, NULL);
+    g_usleep (1000);
+  }
+  fail_unless_equals_int ((gint) tail.n_ended, 1);
+  fail_unless_equals_int ((gint) tail.n_begun, 2);
+  tail.next_position = 0;
+  gst_harness_push (f.h, make_rows (2, 0, 5, 2, 0));
+  drain_until (&f, &tail, 7);
   fixture_clear (&f);
   virtual_tail_clear (&tail);
 }
@@ -322,6 +385,8 @@ rdencoder_suite (void)
   tcase_add_test (tc, test_one_way);
   tcase_add_test (tc, test_max_payload_size);
   tcase_add_test (tc, test_wishes_in_header);
+  tcase_add_test (tc, test_tensors);
+  tcase_add_test (tc, test_session_end);
   tcase_add_test (tc, test_without_meta);
   tcase_add_test (tc, test_window);
   tcase_add_test (tc, test_two_sessions);
