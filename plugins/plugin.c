@@ -1,12 +1,12 @@
 /* The plugin entry: registers every element, and nothing else. */
 #include <gst/gst.h>
-#include "elements/gstrddecoder.h"
-#include "elements/gstrdencoder.h"
-#include "elements/gstrdparse.h"
-#include "elements/gstrdtypefind.h"
-#include "elements/gsttokensrc.h"
-#include "elements/gsttransformerhead.h"
-#include "elements/gsttransformertail.h"
+#include "elements/rddecoder/gstrddecoder.h"
+#include "elements/rdencoder/gstrdencoder.h"
+#include "elements/rdparse/gstrdparse.h"
+#include "elements/rdparse/gstrdtypefind.h"
+#include "elements/tokensrc/gsttokensrc.h"
+#include "elements/transformerhead/gsttransformerhead.h"
+#include "elements/transformertail/gsttransformertail.h"
 
 static gboolean
 plugin_init (GstPlugin * plugin)

@@ -1,6 +1,6 @@
 /* The row meta, the session events and the caps: what the elements tell each other. */
 #include <string.h>
-#include "elements/gstrdcaps.h"
+#include "elements/common/gstrdcaps.h"
 #include "tests/elements/element-tools.h"
 
 static void

@@ -1,10 +1,10 @@
 #include "tests/elements/element-tools.h"
 #include <glib/gstdio.h>
 #include <string.h>
-#include "elements/gstrdcaps.h"
-#include "elements/gsttokensrc.h"
-#include "elements/gsttransformerhead.h"
-#include "elements/gsttransformertail.h"
+#include "elements/common/gstrdcaps.h"
+#include "elements/tokensrc/gsttokensrc.h"
+#include "elements/transformerhead/gsttransformerhead.h"
+#include "elements/transformertail/gsttransformertail.h"
 
 static gchar *models[3];
 

@@ -2,8 +2,8 @@
 #pragma once
 #include <gst/check/gstcheck.h>
 #include <gst/check/gstharness.h>
-#include "elements/gstrdevents.h"
-#include "elements/gstrdmeta.h"
+#include "elements/common/gstrdevents.h"
+#include "elements/common/gstrdmeta.h"
 #include "tests/support/model-tools.h"
 #include "tests/support/tiny-model.h"
 

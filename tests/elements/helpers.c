@@ -1,11 +1,11 @@
 /* The parts of the elements that need no stream: turns, conversation, text with stop strings, sampling terms, scores. */
 #include <math.h>
 #include <string.h>
-#include "elements/gstrdconversation.h"
-#include "elements/gstrdsampling.h"
-#include "elements/gstrdscore.h"
-#include "elements/gstrdtext.h"
-#include "elements/gstrdturns.h"
+#include "elements/tokensrc/gstrdconversation.h"
+#include "elements/common/gstrdsampling.h"
+#include "elements/transformertail/gstrdscore.h"
+#include "elements/common/gstrdtext.h"
+#include "elements/tokensrc/gstrdturns.h"
 #include "tests/elements/element-tools.h"
 
 /* ---- turns ---- */

@@ -1,9 +1,9 @@
 /* What the tests of rddecoder share. */
 #pragma once
-#include "elements/gstrddecoder.h"
-#include "elements/gstrdencoder.h"
-#include "elements/gstrdevents.h"
-#include "elements/gstrdmeta.h"
+#include "elements/rddecoder/gstrddecoder.h"
+#include "elements/rdencoder/gstrdencoder.h"
+#include "elements/common/gstrdevents.h"
+#include "elements/common/gstrdmeta.h"
 #include "tests/support/virtual-head.h"
 #include "tests/support/wire-frames.h"
 #include <gst/check/gstcheck.h>

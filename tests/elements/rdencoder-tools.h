@@ -1,8 +1,8 @@
 /* What the tests of rdencoder share. */
 #pragma once
-#include "elements/gstrdencoder.h"
-#include "elements/gstrdevents.h"
-#include "elements/gstrdmeta.h"
+#include "elements/rdencoder/gstrdencoder.h"
+#include "elements/common/gstrdevents.h"
+#include "elements/common/gstrdmeta.h"
 #include "tests/support/virtual-tail.h"
 #include "tests/support/wire-frames.h"
 #include <gst/check/gstcheck.h>

@@ -1,5 +1,5 @@
 /* rdencoder: frames, sessions, the window, the way back, and what goes wrong. */
-#include "elements/gstrdcaps.h"
+#include "elements/common/gstrdcaps.h"
 #include "tests/elements/rdencoder-tools.h"
 
 GST_START_TEST (test_caps)

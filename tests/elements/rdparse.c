@@ -1,7 +1,7 @@
 /* rdparse and the typefinder: frames out of bytes, however they come. */
-#include "elements/gstrddecoder.h"
-#include "elements/gstrdparse.h"
-#include "elements/gstrdtypefind.h"
+#include "elements/rddecoder/gstrddecoder.h"
+#include "elements/rdparse/gstrdparse.h"
+#include "elements/rdparse/gstrdtypefind.h"
 #include "tests/support/wire-frames.h"
 #include <gst/base/gsttypefindhelper.h>
 #include <gst/check/gstcheck.h>

@@ -1,6 +1,6 @@
 /* transformerhead: caps, meta, sessions, the position rule, tensors, bad input. */
 #include <string.h>
-#include "elements/gstrdcaps.h"
+#include "elements/common/gstrdcaps.h"
 #include "tests/elements/element-tools.h"
 
 static const gint32 ids[] = { 10, 20, 30, 40, 50, 60 };

@@ -1,0 +1,103 @@
+/* What the files of rdencoder share. */
+#pragma once
+#include "codec/codec.h"
+#include "codec/session/sender.h"
+#include "elements/rdencoder/gstrdencoder.h"
+#include "elements/common/gstrdinput.h"
+
+G_BEGIN_DECLS
+
+/** GstRdEncoderSession: one local session and its wire session. */
+typedef struct
+{
+  guint32 number;               /* process-local, as in metas and events */
+  guint8 alias;
+  gboolean failed;              /* over by an error; buffers that still come are dropped */
+  RdWishes wishes;
+  guint8 tokenizer_id[RD_MODEL_ID_BYTES];
+  RdHeader header;
+  RdSender *sender;             /* NULL until the first buffer */
+  guint32 epoch;                /* of the last rows */
+  guint32 next_position;        /* of buffers without a meta */
+} GstRdEncoderSession;
+
+struct _GstRdEncoder
+{
+  GstElement parent;
+  GstPad *sinkpad, *srcpad, *feedback;  /* feedback: object lock */
+
+  /* properties; object lock */
+  gchar *codec_name;
+  gboolean pack;
+  guint max_payload_size, frame_tokens, key_int_max, window_bytes, reply_port;
+  guint64 replay_bytes;
+  guint peer_timeout, linger, session_timeout;  /* ms */
+
+  /* streaming thread of the sink pad */
+  GstRdInput input;
+  gboolean have_segment;
+  gboolean use_pack;            /* as the properties were when this buffer came */
+  guint use_frame_tokens;
+  guint use_mtu;                /* as it was when the codec was made */
+  RdCodec *codec;               /* NULL until the first buffer */
+  GByteArray *payload;
+
+  /* source task */
+  GBytes *unsent;               /* or NULL */
+  gboolean unsent_key;
+
+  /* `lock` guards what follows; `cond` is signalled when any of it changes */
+  GMutex lock;
+  GCond cond;
+  GPtrArray *sessions;          /* GstRdEncoderSession */
+  guint next_session;           /* round robin of the task */
+  guint next_alias;
+  guint32 ending_number;        /* of sessions without a meta that end while the next one runs */
+  GQueue events;                /* serialised events that wait for the task */
+  GQueue held;                  /* ... that wait for the segment */
+  gboolean flushing, eos, feedback_closed;
+  gint64 feedback_closed_at;    /* monotonic time */
+  GstFlowReturn result;         /* of the last push */
+  guint telling;                /* last words to tails that have not left */
+  RdSenderStats past;           /* sums over sessions that are over */
+  guint64 encode_ns, clipped;
+  guint raw_bits;               /* of one token at 16 bits a value */
+};
+
+/* gstrdencoder-session.c; the caller holds `lock` unless it says otherwise */
+GPtrArray *gst_rd_encoder_sessions_new (void);
+GstRdEncoderSession *gst_rd_encoder_find (GstRdEncoder * self, guint32 number);
+GstRdEncoderSession *gst_rd_encoder_find_alias (GstRdEncoder * self, guint8 alias);
+GstRdEncoderSession *gst_rd_encoder_find_id (GstRdEncoder * self, const guint8 id[RD_SESSION_ID_BYTES]);
+/** A session for wishes that were announced or a first buffer; NULL if all 256 aliases are taken. */
+GstRdEncoderSession *gst_rd_encoder_add (GstRdEncoder * self, guint32 number);
+/** Makes the wire session. */
+void gst_rd_encoder_open (GstRdEncoder * self, GstRdEncoderSession * session);
+void gst_rd_encoder_remove (GstRdEncoder * self, GstRdEncoderSession * session);
+void gst_rd_encoder_force_key (GstRdEncoder * self);
+void gst_rd_encoder_clear (GstRdEncoder * self);
+gboolean gst_rd_encoder_has_feedback (GstRdEncoder * self);
+/** The session is over: tells whoever is upstream, or, if nobody there takes it, the application. Takes the lock itself. */
+void gst_rd_encoder_fail (GstRdEncoder * self, guint32 number, const gchar * message);
+/** For the property: sums over all sessions. Takes the lock itself. */
+GstStructure *gst_rd_encoder_stats (GstRdEncoder * self);
+/** For the message at a session's end. */
+GstStructure *gst_rd_encoder_session_stats (GstRdEncoder * self, GstRdEncoderSession * session);
+
+/** What HEADER says of the stream, not of one session. Takes the object lock. */
+void gst_rd_encoder_fill_header (GstRdEncoder * self, RdHeader * header);
+
+/* gstrdencoder-input.c */
+GstFlowReturn gst_rd_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer);
+gboolean gst_rd_encoder_sink_event (GstPad * pad, GstObject * parent, GstEvent * event);
+gboolean gst_rd_encoder_sink_query (GstPad * pad, GstObject * parent, GstQuery * query);
+
+/* gstrdencoder-task.c */
+/** TRUE wakes whoever waits and makes the task pause. Takes the lock itself. */
+void gst_rd_encoder_set_flushing (GstRdEncoder * self, gboolean flushing);
+void gst_rd_encoder_loop (gpointer pad);
+
+/* gstrdencoder-feedback.c */
+GstPad *gst_rd_encoder_feedback_new (GstPadTemplate * templ, const gchar * name);
+
+G_END_DECLS
