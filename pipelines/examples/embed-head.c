@@ -96,8 +96,9 @@ on_tick (gpointer user_data)
 }
 
 static GstElement *
-build (const gchar * model, const gchar * host, gint port, gint reply_port,
-    const gchar * codec, const gchar * prompt, GError ** error)
+build (const gchar * model, gint split, const gchar * prompt, gint max_tokens,
+    const gchar * codec, const gchar * host, gint port, gint reply_port,
+    GError ** error)
 {
   GstElement *pipeline, *element;
 
@@ -112,10 +113,10 @@ build (const gchar * model, const gchar * host, gint port, gint reply_port,
   /* Values are set, not pasted into the string: a prompt may hold quotes. */
   element = gst_bin_get_by_name (GST_BIN (pipeline), "tokens");
   g_object_set (element, "model", model, "prompt", prompt,
-      "chat-template", "auto", NULL);
+      "chat-template", "auto", "max-tokens", max_tokens, NULL);
   gst_object_unref (element);
   element = gst_bin_get_by_name (GST_BIN (pipeline), "head");
-  g_object_set (element, "model", model, "split-layer", 10, NULL);
+  g_object_set (element, "model", model, "split-layer", split, NULL);
   gst_object_unref (element);
   element = gst_bin_get_by_name (GST_BIN (pipeline), "encoder");
   g_object_set (element, "codec", codec, "reply-port", reply_port, NULL);
@@ -133,9 +134,13 @@ int
 main (int argc, char **argv)
 {
   g_autofree gchar *model = NULL, *host = NULL, *codec = NULL, *prompt = NULL;
-  gint port = 5000, reply_port = 5001;
+  gint port = 5000, reply_port = 5001, split = 10, max_tokens = 200;
   GOptionEntry entries[] = {
     {"model", 'm', 0, G_OPTION_ARG_FILENAME, &model, "GGUF file", "FILE"},
+    {"split", 's', 0, G_OPTION_ARG_INT, &split,
+        "cut before this block (10)", "K"},
+    {"max-tokens", 'n', 0, G_OPTION_ARG_INT, &max_tokens,
+        "tokens of the answer at most (200)", "N"},
     {"host", 'H', 0, G_OPTION_ARG_STRING, &host, "the tail's address", "HOST"},
     {"port", 'p', 0, G_OPTION_ARG_INT, &port, "the tail's udp port", "N"},
     {"reply-port", 'r', 0, G_OPTION_ARG_INT, &reply_port,
@@ -163,8 +168,9 @@ main (int argc, char **argv)
     return EXIT_FAILURE;
   }
   prompt = g_strjoinv (" ", argv + 1);
-  app.pipeline = build (model, host ? host : "127.0.0.1", port, reply_port,
-      codec ? codec : "f16", prompt, &error);
+  app.pipeline = build (model, split, prompt, max_tokens,
+      codec ? codec : "f16", host ? host : "127.0.0.1", port, reply_port,
+      &error);
   if (!app.pipeline) {
     g_printerr ("%s\n", error->message);
     return EXIT_FAILURE;
