@@ -147,6 +147,20 @@ def launch_program():
     return os.environ.get("ST_GST_LAUNCH") or shutil.which("gst-launch-1.0") or "gst-launch-1.0"
 
 
+def sanitized():
+    """The run-time library of a sanitizer that the plugin was built with; gst-launch, which was not, has to load it first."""
+    return os.environ.get("ST_SANITIZER", "")
+
+
+def launch_environment(seed):
+    environment = {**os.environ, "ST_TEST_SEED": seed}
+    if sanitized():
+        environment["LD_PRELOAD"] = sanitized()
+        # GLib has no frame pointers: without slow unwinding leaks of others are not known as theirs
+        environment["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":fast_unwind_on_malloc=0"
+    return environment
+
+
 class Pipeline:
     """A gst-launch process. The word TEXT in the string stands for a sink whose bytes are collected in `text`; standard output
     (messages of the bus, with -m) and errors are collected in `log`. Threads read both, so it never blocks on a full pipe."""
@@ -163,7 +177,7 @@ class Pipeline:
         self._changed = threading.Condition()
         self.process = subprocess.Popen([*prefix, launch_program(), *options, *words], stdin=stdin or subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=[writer],
-                                        env={**os.environ, "ST_TEST_SEED": self.seed})
+                                        env=launch_environment(self.seed))
         os.close(writer)
         self.stdin = self.process.stdin
         self._readers = [threading.Thread(target=self._read_text, args=(reader,), daemon=True),

@@ -43,16 +43,16 @@ def test_five_heads():
 def test_more_heads_than_max_peers():
     """One too many is refused with a readable error, and the others do not notice."""
     harness.needs("dynudpsink")
-    model = tiny_model()
+    model, tokens = tiny_model(), 400
     first, second = Udp(model), Udp(model)
     second.port = first.port
-    tail = first.tail(sessions=-1, decoder="max-peers=1", before_tail=SLOW, back=f"dynudpsink {harness.SINK}")
-    head = first.head(source(model, tokens=TOKENS), encoder=f"reply-port={first.reply_port}")
+    tail = first.tail(sessions=-1, decoder="max-peers=1", before_tail="testslow ns-per-row=5000000", back=f"dynudpsink {harness.SINK}")
+    head = first.head(source(model, tokens=tokens), encoder=f"reply-port={first.reply_port}")
     tail.wait_text(3)
-    refused = second.head(source(model, tokens=TOKENS), encoder=f"reply-port={second.reply_port}")
+    refused = second.head(source(model, tokens=tokens), encoder=f"reply-port={second.reply_port}")
     refused.expect_error("(?i)the tail is full", 20)
     head.expect(0)
-    harness.wait_for(lambda: tail.text == whole_text(model, tokens=TOKENS), 10, "the text of the head that was served")
+    harness.wait_for(lambda: tail.text == whole_text(model, tokens=tokens), 10, "the text of the head that was served")
     tail.signal(signal.SIGINT)
     tail.wait(5)
 

@@ -116,6 +116,8 @@ def test_shm():
 def test_srt():
     """srt cuts what is longer than 1316 bytes."""
     harness.needs("srtsrc", "srtsink")
+    if harness.sanitized():
+        raise harness.Skip("a sanitizer that is loaded first cannot follow libsrt's C++ exceptions")
     model, tokens = tiny_model(), 16
     ports = free_port(), free_port()
     listening = "latency=10 wait-for-connection=false"
