@@ -49,3 +49,34 @@ gst_rd_cond_wait (GCond * cond, GMutex * lock, gint64 deadline)
   else
     g_cond_wait_until (cond, lock, deadline);
 }
+
+gboolean
+gst_rd_feedback_is_free (GstElement * element, GstPad ** feedback)
+{
+  GST_OBJECT_LOCK (element);
+  gboolean taken = *feedback != NULL;
+  GST_OBJECT_UNLOCK (element);
+  if (taken)
+    GST_WARNING_OBJECT (element, "there is one feedback pad only");
+  return !taken;
+}
+
+void
+gst_rd_feedback_add (GstElement * element, GstPad ** feedback, GstPad * pad)
+{
+  GST_OBJECT_LOCK (element);
+  *feedback = pad;
+  GST_OBJECT_UNLOCK (element);
+  gst_element_add_pad (element, pad);
+}
+
+void
+gst_rd_feedback_release (GstElement * element, GstPad ** feedback, GstPad * pad)
+{
+  GST_OBJECT_LOCK (element);
+  if (*feedback == pad)
+    *feedback = NULL;
+  GST_OBJECT_UNLOCK (element);
+  gst_pad_set_active (pad, FALSE);
+  gst_element_remove_pad (element, pad);
+}

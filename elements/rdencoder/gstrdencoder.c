@@ -145,33 +145,18 @@ gst_rd_encoder_request_new_pad (GstElement * element, GstPadTemplate * templ,
   GstPad *pad;
 
   (void) caps;
-  GST_OBJECT_LOCK (self);
-  gboolean taken = self->feedback != NULL;
-  GST_OBJECT_UNLOCK (self);
-  if (taken) {
-    GST_WARNING_OBJECT (self, "there is one feedback pad only");
+  if (!gst_rd_feedback_is_free (element, &self->feedback))
     return NULL;
-  }
   pad = gst_rd_encoder_feedback_new (templ, name);
   gst_pad_set_active (pad, TRUE);
-  GST_OBJECT_LOCK (self);
-  self->feedback = pad;
-  GST_OBJECT_UNLOCK (self);
-  gst_element_add_pad (element, pad);
+  gst_rd_feedback_add (element, &self->feedback, pad);
   return pad;
 }
 
 static void
 gst_rd_encoder_release_pad (GstElement * element, GstPad * pad)
 {
-  GstRdEncoder *self = GST_RD_ENCODER (element);
-
-  GST_OBJECT_LOCK (self);
-  if (self->feedback == pad)
-    self->feedback = NULL;
-  GST_OBJECT_UNLOCK (self);
-  gst_pad_set_active (pad, FALSE);
-  gst_element_remove_pad (element, pad);
+  gst_rd_feedback_release (element, &GST_RD_ENCODER (element)->feedback, pad);
 }
 
 /* ---- states ---- */
