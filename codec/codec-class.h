@@ -16,6 +16,9 @@ typedef struct
   /* check() was TRUE. */
     gboolean (*decode) (RdCodec * codec, const RdRows * rows, const guint8 * payload, gsize size, gboolean packed, gfloat * x, GError ** error);
   void (*free) (RdCodec * codec);
+  /* Optional. */
+  void (*set) (RdCodec * codec, const RdSettings * settings);
+  const RdCodecInfo *(*info) (const RdCodec * codec);
 } RdCodecClass;
 
 /* First member of every codec's own struct. */

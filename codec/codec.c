@@ -44,6 +44,19 @@ rd_codec_is_builtin (const gchar * id)
   return id && rd_simple_find (id);
 }
 
+const RdCodecInfo *
+rd_codec_info (const RdCodec * codec)
+{
+  return codec->klass->info ? codec->klass->info (codec) : NULL;
+}
+
+void
+rd_codec_set (RdCodec * codec, const RdSettings * settings)
+{
+  if (codec->klass->set)
+    codec->klass->set (codec, settings);
+}
+
 guint64
 rd_codec_clipped (const RdCodec * codec)
 {

@@ -23,13 +23,45 @@ typedef enum
 
 typedef struct _RdCodec RdCodec;
 
+/** RdSideInfo: what a codec file's predictor is fed with. */
+typedef enum
+{
+  RD_SIDE_INFO_NONE,            /* no predictor */
+  RD_SIDE_INFO_EMBEDDING,       /* the token's embedding */
+  RD_SIDE_INFO_BLOCKS,          /* the hidden state behind the model's first blocks, run on the ids of all tokens so far */
+} RdSideInfo;
+
 /** RdRows: what is encoded or decoded in one frame. */
 typedef struct
 {
   gsize n;                      /* rows (tokens) */
   guint32 position;             /* of the first row */
   const gint32 *ids;            /* n token ids, or NULL when not known */
+  const gfloat *features;       /* n x hidden size: what rd_codec_side_info() asks for, or NULL: nothing is predicted. Both sides give the
+                                 * same but for rounding */
 } RdRows;
+
+/** RdSettings: what an encoder may change from frame to frame; codecs without such a choice ignore it. */
+typedef struct
+{
+  gdouble quality;              /* 0 (coarsest) .. 100 */
+  guint complexity;             /* 0 .. RD_COMPLEXITY_MAX: search effort */
+  gboolean lossless;            /* values come back bit-exact */
+} RdSettings;
+
+#define RD_QUALITY_DEFAULT 50.0
+#define RD_COMPLEXITY_MAX 10u
+#define RD_COMPLEXITY_DEFAULT 5u
+
+/** RdCodecInfo: what a codec file was made for. */
+typedef struct
+{
+  guint8 model_id[32];          /* all zero: any model */
+  const gchar *model_name;      /* for messages; lives as long as the codec */
+  guint split_layer, hidden_size;
+  RdSideInfo side_info;
+  guint n_blocks;               /* of RD_SIDE_INFO_BLOCKS: how many of the first blocks are run */
+} RdCodecInfo;
 
 /** rd_codec_new: @name is a built-in name or a path; @hidden_size floats a token. Free with rd_codec_free().
  * A codec object is used by one thread at a time. */
@@ -41,6 +73,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdCodec, rd_codec_free)
 const gchar *rd_codec_id (const RdCodec * codec);
 /** TRUE if @id in a HEADER is built in, so that the decoder needs no file. */
 gboolean rd_codec_is_builtin (const gchar * id);
+/** rd_codec_info: NULL for built-in codecs, which fit every model. */
+const RdCodecInfo *rd_codec_info (const RdCodec * codec);
+/** rd_codec_set: from the next rd_codec_encode() on. */
+void rd_codec_set (RdCodec * codec, const RdSettings * settings);
 /** Bytes that n tokens can need at most (packing never makes a payload larger), 0 on overflow. */
 gsize rd_codec_bound (const RdCodec * codec, gsize n);
 

@@ -186,7 +186,8 @@ simple_free (RdCodec * codec)
 }
 
 static const RdCodecClass simple_class = {
-  simple_bound, simple_encode, simple_check, simple_decode, simple_free,
+  .bound = simple_bound,.encode = simple_encode,.check = simple_check,
+  .decode = simple_decode,.free = simple_free,
 };
 
 RdCodec *

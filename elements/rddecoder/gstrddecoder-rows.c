@@ -50,7 +50,7 @@ decode (Batch * batch, const RdFrame * frame, const gint32 * ids,
     GError ** error)
 {
   GstRdDecoderSession *session = batch->session;
-  RdRows rows = { frame->count, frame->position, ids };
+  RdRows rows = {.n = frame->count,.position = frame->position,.ids = ids };
   gsize hidden = session->hidden_size;
 
   if (!rd_codec_check (session->codec, rows.n, frame->payload_size,

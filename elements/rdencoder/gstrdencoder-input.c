@@ -93,8 +93,8 @@ static gboolean
 encode (GstRdEncoder * self, const GstRdRows * rows, gsize from, gsize n,
     gboolean * packed, GError ** error)
 {
-  RdRows group = { n, rows->position + (guint32) from,
-    rows->ids ? rows->ids + from : NULL
+  RdRows group = {.n = n,.position = rows->position + (guint32) from,
+    .ids = rows->ids ? rows->ids + from : NULL
   };
   GstClockTime start = gst_util_get_timestamp ();
 

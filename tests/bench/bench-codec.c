@@ -86,7 +86,7 @@ encode_pass (Job * job)
 {
   g_autoptr (GError) error = NULL;
   gsize stride = (gsize) job->n * job->states->hidden;
-  RdRows rows = { job->n, 0, NULL };
+  RdRows rows = {.n = job->n,.position = 0 };
 
   for (guint f = 0; f < n_frames (job); f++) {
     g_byte_array_set_size (job->frames[f], 0);
@@ -101,7 +101,7 @@ encode_pass (Job * job)
 static void
 decode_pass (Job * job)
 {
-  RdRows rows = { job->n, 0, NULL };
+  RdRows rows = {.n = job->n,.position = 0 };
 
   for (guint f = 0; f < n_frames (job); f++) {
     if (!rd_codec_decode (job->codec, &rows, job->frames[f]->data,
@@ -182,7 +182,7 @@ static gdouble
 snr (Job * job)
 {
   gsize stride = (gsize) job->n * job->states->hidden;
-  RdRows rows = { job->n, 0, NULL };
+  RdRows rows = {.n = job->n,.position = 0 };
   gdouble error = 0, power = 0;
 
   for (guint f = 0; f < n_frames (job); f++) {

@@ -114,7 +114,7 @@ check_rows (VirtualHead * head, GstBuffer * buffer, guint32 position, guint32 n)
   GstRdMeta *meta = gst_buffer_get_rd_meta (buffer);
   g_autoptr (GByteArray) payload = g_byte_array_new ();
   gfloat x[128 * HIDDEN], y[128 * HIDDEN];
-  RdRows rows = { n, position, NULL };
+  RdRows rows = {.n = n,.position = position };
   gboolean packed;
 
   fail_unless (meta != NULL);

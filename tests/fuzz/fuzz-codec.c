@@ -17,7 +17,7 @@ try_decode (RdCodec * codec, guint n, guint hidden, const guint8 * payload,
 {
   g_autofree gfloat *x = g_new0 (gfloat, (gsize) n * hidden);
   g_autoptr (GError) error = NULL;
-  RdRows rows = { n, 0, NULL };
+  RdRows rows = {.n = n,.position = 0 };
 
   if (!rd_codec_decode (codec, &rows, payload, size, packed, x, &error)) {
     g_assert_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_PAYLOAD);
@@ -34,7 +34,7 @@ try_encode (RdCodec * codec, guint hidden, const guint8 * payload, gsize size)
   g_autofree gfloat *x = g_new (gfloat, n * hidden + 1);
   g_autoptr (GByteArray) out = g_byte_array_new ();
   g_autoptr (GError) error = NULL;
-  RdRows rows = { n, 0, NULL };
+  RdRows rows = {.n = n,.position = 0 };
   gboolean packed;
 
   memcpy (x, payload, n * hidden * sizeof (gfloat));
@@ -79,7 +79,7 @@ fuzz_seed (guint i)
   g_autoptr (RdCodec) codec = rd_codec_new (names[i % 4], hidden, NULL);
   g_autofree gfloat *x = g_new (gfloat, n * hidden);
   GByteArray *out = g_byte_array_new ();
-  RdRows rows = { n, 0, NULL };
+  RdRows rows = {.n = n,.position = 0 };
   gboolean packed, allow_pack = i / 4 % 2;
   guint8 prefix[PREFIX] = { 0, n, hidden & 0xff, hidden >> 8 };
 

@@ -42,7 +42,7 @@ virtual_head_rows (VirtualHead * head, guint32 n, gboolean step,
   g_autofree gfloat *x = g_new (gfloat, (gsize) n * hidden);
   g_autoptr (GByteArray) payload = g_byte_array_new ();
   g_autoptr (GError) error = NULL;
-  RdRows rows = { n, head->next_position, NULL };
+  RdRows rows = {.n = n,.position = head->next_position };
   RdStates states = {.position = head->next_position,.count = n,
     .step = step,.sample = sample
   };

@@ -30,7 +30,7 @@ encode (RdCodec * codec, const gfloat * x, gsize n, gboolean allow_pack,
     gboolean * packed)
 {
   g_autoptr (GError) error = NULL;
-  RdRows rows = { n, 0, NULL };
+  RdRows rows = {.n = n,.position = 0 };
   GByteArray *out = g_byte_array_new ();
 
   g_assert_true (rd_codec_encode (codec, &rows, x, allow_pack, out, packed,
@@ -46,7 +46,7 @@ decode (RdCodec * codec, const guint8 * payload, gsize size, gboolean packed,
     gfloat * x, gsize n, GError ** error)
 {
   g_autofree guint8 *exact = g_malloc (MAX (size, 1));
-  RdRows rows = { n, 0, NULL };
+  RdRows rows = {.n = n,.position = 0 };
 
   if (size)
     memcpy (exact, payload, size);
@@ -289,7 +289,7 @@ check_bad_value (const gchar * name, gfloat value, const gchar * word)
   g_autofree gfloat *x = make_states (4, 33, 1);
   g_autoptr (GByteArray) out = g_byte_array_new ();
   g_autoptr (GError) error = NULL;
-  RdRows rows = { 4, 100, NULL };
+  RdRows rows = {.n = 4,.position = 100 };
   gboolean packed;
 
   x[2 * 33 + 7] = value;
@@ -534,7 +534,7 @@ test_bombs (void)
   g_autoptr (RdCodec) codec = rd_codec_new ("int8", 8192, NULL);
   g_autofree guint8 *payload = g_malloc0 (64);
   g_autoptr (GError) error = NULL;
-  RdRows rows = { 65536, 0, NULL };
+  RdRows rows = {.n = 65536,.position = 0 };
   gfloat x = 0;
 
   g_assert_false (rd_codec_check (codec, 65536, 64, TRUE, &error));
@@ -593,7 +593,7 @@ test_empty (void)
   g_autoptr (RdCodec) codec = rd_codec_new ("f16", 4, NULL);
   g_autoptr (GByteArray) out = g_byte_array_new ();
   g_autoptr (GError) error = NULL;
-  RdRows rows = { 0, 0, NULL };
+  RdRows rows = {.n = 0,.position = 0 };
   gboolean packed;
   gfloat x = 0;
 
