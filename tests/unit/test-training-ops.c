@@ -23,7 +23,7 @@ check_gradient (Objective objective, gconstpointer user, const float *x,
 
   for (gsize i = 0; i < n; i++) {
     at[i] = x[i];
-    largest = MAX (largest, fabs (gradient[i]));
+    largest = MAX (largest, fabs ((double) gradient[i]));
   }
   g_assert_cmpfloat (largest, >, 0);
   for (gsize i = 0; i < n; i += stride) {
@@ -167,7 +167,8 @@ test_rope (void)
     };
 
     for (gsize j = 0; j < t * pairs; j++) {
-      const double angle = (double) (j / pairs) * frequency[j % pairs];
+      const gsize position = j / pairs;
+      const double angle = (double) position * frequency[j % pairs];
 
       cosines[j] = (float) cos (angle);
       sines[j] = (float) -sin (angle);

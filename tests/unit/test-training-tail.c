@@ -1,185 +1,18 @@
-/* Losses and gradients of a whole tail: against finite differences in double precision, against the model that pipelines run, and what
- * must not change a bit. */
+/* Losses of a whole tail against the model that pipelines run, what must not change a bit, and what is refused. */
 #include <math.h>
 #include <string.h>
 
 #include <glib/gstdio.h>
 
-#include "codec/training/tail.h"
 #include "models/gguf/gguf-writer.h"
 #include "tests/support/double-llama.h"
 #include "tests/support/model-tools.h"
 #include "tests/support/random-weights.h"
 #include "tests/support/test-model.h"
-#include "tests/support/tiny-model.h"
+#include "tests/unit/training-tools.h"
 
 #define D ST_TINY_HIDDEN
 #define V ST_TINY_VOCAB
-#define STEP 1e-5
-
-static RdTail *
-open_tail (StModel * model, gsize max_tokens, guint threads, gboolean recompute)
-{
-  const RdTailOptions options = { max_tokens, threads, recompute };
-  g_autoptr (GError) error = NULL;
-  RdTail *tail = rd_tail_new (model, &options, &error);
-
-  g_assert_no_error (error);
-  return tail;
-}
-
-static StModel *
-open_tiny (const StTinyModelOptions * options, gint first)
-{
-  g_autofree gchar *path = st_tiny_model_temp (options);
-  StModel *model = st_test_open_blocks (path, first, -1, 1);
-
-  g_unlink (path);
-  return model;
-}
-
-static void
-run (RdTail * tail, RdTailJob * jobs, gsize n_jobs)
-{
-  g_autoptr (GError) error = NULL;
-
-  rd_tail_run (tail, jobs, n_jobs, NULL, &error);
-  g_assert_no_error (error);
-}
-
-/* The loss of @job at @x in double precision, from the labels it has or has drawn. */
-static double
-double_loss (const StDoubleTail * tail, const RdTailJob * job, const double *x)
-{
-  const gsize n = job->n;
-  const gint32 *labels =
-      job->loss == RD_LOSS_SAMPLED ? job->sampled : job->labels;
-  g_autofree double *y = g_new (double, n * D);
-  g_autofree double *logp = g_new (double, n * V);
-  g_autofree double *teacher = g_new (double, n * V);
-  double sum = 0;
-
-  st_double_tail_run (tail, x, n, y);
-  st_double_tail_head (tail, y, n, logp);
-  if (job->loss != RD_LOSS_TEACHER) {
-    for (gsize i = 0; i < n; i++)
-      sum -= logp[i * V + (gsize) labels[i]];
-    return sum;
-  }
-  for (gsize i = 0; i < n * D; i++)
-    y[i] = job->teacher[i];
-  st_double_tail_head (tail, y, n, teacher);
-  for (gsize i = 0; i < n * V; i++)
-    sum += exp (teacher[i]) * (teacher[i] - logp[i]);
-  return sum;
-}
-
-/* Derivative of the loss along @direction. */
-static double
-slope (const StDoubleTail * tail, const RdTailJob * job,
-    const double *direction)
-{
-  const gsize size = job->n * D;
-  g_autofree double *x = g_new (double, size);
-  double up, down;
-
-  for (gsize i = 0; i < size; i++)
-    x[i] = job->x[i] + STEP * direction[i];
-  up = double_loss (tail, job, x);
-  for (gsize i = 0; i < size; i++)
-    x[i] = job->x[i] - STEP * direction[i];
-  down = double_loss (tail, job, x);
-  return (up - down) / (2 * STEP);
-}
-
-/* Every @stride-th coordinate, and along random directions. */
-static void
-check_gradient (const StDoubleTail * tail, const RdTailJob * job, gsize stride)
-{
-  const gsize size = job->n * D;
-  g_autofree double *direction = g_new0 (double, size);
-  double largest = 0, worst = 0, squares = 0;
-
-  for (gsize i = 0; i < size; i++) {
-    largest = MAX (largest, fabs (job->gradient[i]));
-    squares += (double) job->gradient[i] * job->gradient[i];
-  }
-  g_assert_cmpfloat (largest, >, 1e-3);
-  for (gsize i = 0; i < size; i += stride) {
-    direction[i] = 1;
-    worst = MAX (worst, fabs (slope (tail, job,
-                direction) - job->gradient[i]) / largest);
-    direction[i] = 0;
-  }
-  for (guint r = 0; r < 4; r++) {
-    double along = 0;
-
-    for (gsize i = 0; i < size; i++) {
-      direction[i] = g_test_rand_double_range (-1, 1);
-      along += direction[i] * job->gradient[i];
-    }
-    worst = MAX (worst, fabs (slope (tail, job,
-                direction) - along) / sqrt (squares));
-  }
-  g_test_message ("loss %d, %" G_GSIZE_FORMAT
-      " positions: largest relative error %.3g", (gint) job->loss, job->n,
-      worst);
-  g_assert_cmpfloat (worst, <, 2e-5);
-}
-
-/* All three losses of one model, @n positions. */
-static void
-check_model (const StTinyModelOptions * options, gint first, gsize n,
-    gsize stride)
-{
-  g_autoptr (StModel) model = open_tiny (options, first);
-  g_autoptr (RdTail) tail = open_tail (model, n, 1, FALSE);
-  g_autoptr (StDoubleTail) exact = st_double_tail_new (model);
-  g_autofree float *x = st_test_floats (n * D);
-  g_autofree float *teacher = st_test_floats (n * D);
-  g_autofree float *gradient = g_new (float, n * D);
-  g_autofree double *at = g_new (double, n * D);
-  g_autofree gint32 *labels = g_new (gint32, n);
-  g_autofree gint32 *sampled = g_new (gint32, n);
-
-  for (gsize i = 0; i < n * D; i++)
-    at[i] = x[i];
-  for (gsize i = 0; i < n; i++)
-    labels[i] = g_test_rand_int_range (0, V);
-  for (guint loss = RD_LOSS_SAMPLED; loss <= RD_LOSS_TEACHER; loss++) {
-    RdTailJob job = {.n = n,.x = x,.loss = (RdLoss) loss,.seed = 5,.labels =
-          labels,.teacher = teacher,.sampled = sampled,.gradient = gradient
-    };
-
-    run (tail, &job, 1);
-    st_test_near (job.total, double_loss (exact, &job, at), 1e-5 * (double) n);
-    check_gradient (exact, &job, stride);
-  }
-}
-
-static void
-test_gradient (void)
-{
-  const StTinyModelOptions usual = { 0 };
-  const StTinyModelOptions untied = {.untied = TRUE,.seed = 3 };
-  const StTinyModelOptions quantised = {.type = ST_TYPE_Q8_0,.seed = 4 };
-
-  check_model (&usual, 1, 6, 1);
-  check_model (&usual, 0, 1, 1);
-  check_model (&untied, 2, 9, 3);
-  check_model (&quantised, 2, 5, 3);
-  /* No block at all: the head alone. */
-  check_model (&usual, ST_TINY_BLOCKS, 3, 1);
-}
-
-/* More positions than the head and the attention take at a time. */
-static void
-test_gradient_long (void)
-{
-  const StTinyModelOptions usual = { 0 };
-
-  check_model (&usual, 3, 131, 997);
-}
 
 /* Hidden states and losses as st_model_run() and st_model_logits() make them. */
 static void
@@ -188,7 +21,7 @@ check_forward (StModel * model, const float *x, gsize n)
   const StModelConfig *config = st_model_config (model);
   const gsize hidden = config->hidden_size, vocab = config->vocab_size;
   g_autoptr (GError) error = NULL;
-  g_autoptr (RdTail) tail = open_tail (model, n, 1, FALSE);
+  g_autoptr (RdTail) tail = rd_test_tail (model, n, 1, FALSE);
   StKvCache *cache = st_kv_cache_new (model, (guint) n, ST_TYPE_F32, &error);
   g_autofree float *y = g_new (float, n * hidden);
   g_autofree float *expected = g_memdup2 (x, n * hidden * sizeof (float));
@@ -199,7 +32,7 @@ check_forward (StModel * model, const float *x, gsize n)
   double difference = 0, norm = 0, sum = 0;
 
   g_assert_no_error (error);
-  run (tail, &job, 1);
+  rd_test_run (tail, &job, 1);
   st_model_run (model, cache, expected, n, ST_REGIME_PREFILL, NULL, &error);
   g_assert_no_error (error);
   st_model_logits (model, expected, n, ST_REGIME_PREFILL, logits, NULL, &error);
@@ -225,36 +58,12 @@ check_forward (StModel * model, const float *x, gsize n)
 static void
 test_forward (void)
 {
-  g_autoptr (StModel) model = open_tiny (NULL, 1);
+  g_autoptr (StModel) model = rd_test_tiny (NULL, 1);
   g_autofree float *x = st_test_floats (300 * D);
 
   check_forward (model, x, 1);
   check_forward (model, x, 17);
   check_forward (model, x, 300);
-}
-
-/* Hidden states before block 10 of the real model on text. */
-static float *
-real_states (const gchar * path, gsize n)
-{
-  g_autoptr (StModel) head = st_test_open_blocks (path, 0, 10, 0);
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
-  gsize len;
-  g_autofree gchar *text = st_test_read_data ("hamlet20k.txt", &len);
-  StKvCache *cache = st_kv_cache_new (head, (guint) n, ST_TYPE_F32, &error);
-  float *x = g_new (float, n * st_model_config (head)->hidden_size);
-
-  st_tokenizer_encode (st_model_tokenizer (head), text, len, FALSE, ids,
-      &error);
-  g_assert_no_error (error);
-  g_assert_cmpuint (ids->len, >=, n);
-  st_model_embed (head, (const gint32 *) (gpointer) ids->data, n, x, &error);
-  g_assert_no_error (error);
-  st_model_run (head, cache, x, n, ST_REGIME_PREFILL, NULL, &error);
-  g_assert_no_error (error);
-  st_kv_cache_free (cache);
-  return x;
 }
 
 static void
@@ -269,7 +78,7 @@ test_forward_real (void)
     g_test_skip ("the real model is not there");
     return;
   }
-  x = real_states (path, n);
+  x = rd_test_states (path, 10, n);
   model = st_test_open_blocks (path, 10, -1, 0);
   check_forward (model, x, n);
 }
@@ -280,17 +89,19 @@ test_forward_real (void)
 typedef struct
 {
   RdTailJob jobs[N_JOBS];
-  float *gradients, *ys;
+  float *memory;
+  float *gradients, *ys;        /* in it */
   gint32 *sampled;
   double *losses;
 } Batch;
 
-/* Jobs of all lengths and losses over rows of @x (MAX_N + N_JOBS, D). */
+/* Jobs of all lengths and losses over rows of @x (MAX_N + N_JOBS, D). @shift: floats by which the outputs are off any alignment. */
 static void
-batch_init (Batch * batch, const float *x, const gint32 * labels)
+batch_init (Batch * batch, const float *x, const gint32 * labels, gsize shift)
 {
-  batch->gradients = g_new0 (float, N_JOBS * MAX_N * D);
-  batch->ys = g_new0 (float, N_JOBS * MAX_N * D);
+  batch->memory = g_new0 (float, 2 * N_JOBS * MAX_N * D + shift);
+  batch->gradients = batch->memory + shift;
+  batch->ys = batch->gradients + N_JOBS * MAX_N * D;
   batch->sampled = g_new0 (gint32, N_JOBS * MAX_N);
   batch->losses = g_new0 (double, N_JOBS * MAX_N);
   for (gsize i = 0; i < N_JOBS; i++) {
@@ -307,8 +118,7 @@ batch_init (Batch * batch, const float *x, const gint32 * labels)
 static void
 batch_clear (Batch * batch)
 {
-  g_free (batch->gradients);
-  g_free (batch->ys);
+  g_free (batch->memory);
   g_free (batch->sampled);
   g_free (batch->losses);
 }
@@ -332,30 +142,30 @@ assert_same (const Batch * a, const Batch * b)
 static void
 test_same_bits (void)
 {
-  g_autoptr (StModel) model = open_tiny (NULL, 1);
+  g_autoptr (StModel) model = rd_test_tiny (NULL, 1);
   g_autofree float *x = st_test_floats ((MAX_N + N_JOBS) * D);
   gint32 labels[MAX_N];
   Batch first, other;
 
   for (gsize i = 0; i < MAX_N; i++)
     labels[i] = g_test_rand_int_range (0, V);
-  batch_init (&first, x, labels);
+  batch_init (&first, x, labels, 0);
   for (guint variant = 0; variant < 4; variant++) {
     g_autoptr (RdTail) tail =
-        open_tail (model, MAX_N + variant, 1 + variant % 3, variant == 3);
+        rd_test_tail (model, MAX_N + variant, 1 + variant % 3, variant == 3);
 
     g_assert_cmpuint (rd_tail_threads (tail), ==, 1 + variant % 3);
     if (variant == 0) {
-      run (tail, first.jobs, N_JOBS);
+      rd_test_run (tail, first.jobs, N_JOBS);
       continue;
     }
-    batch_init (&other, x, labels);
-    run (tail, other.jobs, N_JOBS);
+    batch_init (&other, x, labels, variant);
+    rd_test_run (tail, other.jobs, N_JOBS);
     assert_same (&first, &other);
     batch_clear (&other);
-    batch_init (&other, x, labels);
+    batch_init (&other, x, labels, variant);
     for (gsize i = N_JOBS; i-- > 0;)
-      run (tail, &other.jobs[i], 1);
+      rd_test_run (tail, &other.jobs[i], 1);
     assert_same (&first, &other);
     batch_clear (&other);
   }
@@ -367,20 +177,20 @@ static void
 test_outputs (void)
 {
   const gsize n = 12;
-  g_autoptr (StModel) model = open_tiny (NULL, 2);
-  g_autoptr (RdTail) tail = open_tail (model, n, 1, FALSE);
+  g_autoptr (StModel) model = rd_test_tiny (NULL, 2);
+  g_autoptr (RdTail) tail = rd_test_tail (model, n, 1, FALSE);
   g_autofree float *x = st_test_floats (n * D);
   g_autofree float *gradient = g_new (float, n * D);
   RdTailJob job = {.n = n,.x = x,.seed = 8,.gradient = gradient };
   double total;
 
-  run (tail, &job, 1);
+  rd_test_run (tail, &job, 1);
   total = job.total;
   job.gradient = NULL;
-  run (tail, &job, 1);
+  rd_test_run (tail, &job, 1);
   g_assert_cmpfloat (job.total, ==, total);
   job.gradient = x;
-  run (tail, &job, 1);
+  rd_test_run (tail, &job, 1);
   g_assert_cmpfloat (job.total, ==, total);
   g_assert_cmpmem (x, n * D * sizeof (float), gradient, n * D * sizeof (float));
 }
@@ -390,8 +200,8 @@ static void
 test_sampling (void)
 {
   const gsize n = 8, seeds = 600;
-  g_autoptr (StModel) model = open_tiny (NULL, 2);
-  g_autoptr (RdTail) tail = open_tail (model, n, 2, FALSE);
+  g_autoptr (StModel) model = rd_test_tiny (NULL, 2);
+  g_autoptr (RdTail) tail = rd_test_tail (model, n, 2, FALSE);
   g_autoptr (StDoubleTail) exact = st_double_tail_new (model);
   g_autofree float *x = st_test_floats (n * D);
   g_autofree double *y = g_new (double, n * D);
@@ -411,7 +221,7 @@ test_sampling (void)
   for (gsize i = 0; i < seeds; i++)
     jobs[i] = (RdTailJob) {
     .n = n,.x = x,.seed = i,.sampled = sampled + i * n};
-  run (tail, jobs, seeds);
+  rd_test_run (tail, jobs, seeds);
   for (gsize i = 0; i < seeds; i++)
     mean += jobs[i].total / (double) seeds;
   g_test_message ("mean loss %.4f, entropy %.4f", mean, entropy);
@@ -426,22 +236,22 @@ static void
 test_own_teacher (void)
 {
   const gsize n = 20;
-  g_autoptr (StModel) model = open_tiny (NULL, 1);
-  g_autoptr (RdTail) tail = open_tail (model, n, 1, FALSE);
+  g_autoptr (StModel) model = rd_test_tiny (NULL, 1);
+  g_autoptr (RdTail) tail = rd_test_tail (model, n, 1, FALSE);
   g_autofree float *x = st_test_floats (n * D);
   g_autofree float *y = g_new (float, n * D);
   g_autofree float *gradient = g_new (float, n * D);
   RdTailJob job = {.n = n,.x = x,.y = y };
 
-  run (tail, &job, 1);
+  rd_test_run (tail, &job, 1);
   job = (RdTailJob) {
   .n = n,.x = x,.loss = RD_LOSS_TEACHER,.teacher = y,.gradient = gradient};
-  run (tail, &job, 1);
+  rd_test_run (tail, &job, 1);
   g_assert_cmpfloat (fabs (job.total), <, 1e-9);
   for (gsize i = 0; i < n * D; i++)
     g_assert_cmpfloat (fabsf (gradient[i]), <, 1e-6f);
   x[3 * D + 5] += 0.5f;
-  run (tail, &job, 1);
+  rd_test_run (tail, &job, 1);
   g_assert_cmpfloat (job.total, >, 1e-5);
 }
 
@@ -461,8 +271,8 @@ static void
 test_bad_input (void)
 {
   const gsize n = 4;
-  g_autoptr (StModel) model = open_tiny (NULL, 2);
-  g_autoptr (RdTail) tail = open_tail (model, n, 2, FALSE);
+  g_autoptr (StModel) model = rd_test_tiny (NULL, 2);
+  g_autoptr (RdTail) tail = rd_test_tail (model, n, 2, FALSE);
   g_autofree float *x = st_test_floats (n * D);
   g_autofree float *bad = g_memdup2 (x, n * D * sizeof (float));
   g_autofree float *gradient = g_new (float, n * D);
@@ -494,7 +304,7 @@ test_bad_input (void)
     bad[i] = 3.4e38f;
   jobs[1] = (RdTailJob) {
   .n = n,.x = bad,.gradient = gradient};
-  run (tail, jobs, 2);
+  rd_test_run (tail, jobs, 2);
   for (gsize i = 0; i < n * D; i++)
     g_assert_true (isfinite (gradient[i]));
 }
@@ -539,7 +349,7 @@ test_broken_model (void)
 {
   const gsize n = 3;
   g_autoptr (StModel) model = open_broken ();
-  g_autoptr (RdTail) tail = open_tail (model, n, 2, FALSE);
+  g_autoptr (RdTail) tail = rd_test_tail (model, n, 2, FALSE);
   g_autofree float *x = st_test_floats (n * D);
   RdTailJob jobs[5] = { {.n = n,.x = x} };
 
@@ -592,8 +402,8 @@ static void
 test_cancel (void)
 {
   const gsize n = 200, n_jobs = 20000;
-  g_autoptr (StModel) model = open_tiny (NULL, 0);
-  g_autoptr (RdTail) tail = open_tail (model, n, 2, FALSE);
+  g_autoptr (StModel) model = rd_test_tiny (NULL, 0);
+  g_autoptr (RdTail) tail = rd_test_tail (model, n, 2, FALSE);
   g_autofree float *x = st_test_floats (n * D);
   g_autofree RdTailJob *jobs = g_new0 (RdTailJob, n_jobs);
   gint cancel = 1;
@@ -611,15 +421,13 @@ test_cancel (void)
       "cancelled");
   g_test_message ("%.3f s", (double) (g_get_monotonic_time () - start) * 1e-6);
   g_thread_join (thread);
-  run (tail, jobs, 1);
+  rd_test_run (tail, jobs, 1);
 }
 
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/training/tail/gradient", test_gradient);
-  g_test_add_func ("/training/tail/gradient-long", test_gradient_long);
   g_test_add_func ("/training/tail/forward", test_forward);
   g_test_add_func ("/training/tail/forward-real", test_forward_real);
   g_test_add_func ("/training/tail/same-bits", test_same_bits);
