@@ -46,8 +46,8 @@ rd_loss_sampled (float *logits, gsize v, gdouble uniform, gint32 * label)
   return loss;
 }
 
-/* Differences of the logits come first and lose the common offset before they are weighted, and the offset has double sums: a small
- * divergence is then not the difference of two large numbers. */
+/* Log-ratios of the probabilities come first and lose the common offset of the logits in double precision: a small divergence is then
+ * neither the difference of two large numbers nor below their rounding. */
 gdouble
 rd_loss_divergence (float *logits, float *teacher, gsize v, float *scratch)
 {
@@ -56,11 +56,11 @@ rd_loss_divergence (float *logits, float *teacher, gsize v, float *scratch)
   gdouble loss = 0;
 
   for (gsize i = 0; i < v; i++)
-    scratch[i] = teacher[i] - logits[i];
+    scratch[i] = (float) ((gdouble) teacher[i] - logits[i] - offset);
   st_softmax (teacher, v);
   st_softmax (logits, v);
   for (gsize i = 0; i < v; i++) {
-    loss += teacher[i] * ((gdouble) scratch[i] - offset);
+    loss += (gdouble) teacher[i] * scratch[i];
     logits[i] -= teacher[i];
   }
   return loss;

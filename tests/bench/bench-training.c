@@ -3,7 +3,7 @@
 #include <cblas.h>
 #include <stdlib.h>
 
-#include "codec/training/tail.h"
+#include "tests/support/training-tools.h"
 
 typedef struct
 {
@@ -22,31 +22,6 @@ static gdouble
 seconds_since (gint64 start)
 {
   return (gdouble) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
-}
-
-/* Hidden states of a real kind: the model's own first blocks on arbitrary ids. */
-static float *
-hidden_states (const gchar * path, const Settings * s)
-{
-  StModelOptions options = {.last_block = s->split,.embed = TRUE };
-  g_autoptr (GError) error = NULL;
-  g_autoptr (StModel) model = st_model_open (path, &options, &error);
-  const gsize n = (gsize) s->tokens;
-  g_autofree gint32 *ids = g_new (gint32, n);
-  StKvCache *cache = NULL;
-  float *x;
-
-  if (model == NULL)
-    fail (error);
-  for (gsize i = 0; i < n; i++)
-    ids[i] = (gint32) (i * 7919u % st_model_config (model)->vocab_size);
-  x = g_new (float, n * st_model_config (model)->hidden_size);
-  cache = st_kv_cache_new (model, (guint) n, ST_TYPE_F32, &error);
-  if (cache == NULL || !st_model_embed (model, ids, n, x, &error)
-      || !st_model_run (model, cache, x, n, ST_REGIME_PREFILL, NULL, &error))
-    fail (error);
-  st_kv_cache_free (cache);
-  return x;
 }
 
 /* Forward and backward product of @n x @k weights for @rows rows. */
@@ -155,7 +130,7 @@ main (int argc, char **argv)
     g_printerr ("%s", help);
     return 2;
   }
-  x = hidden_states (argv[1], &s);
+  x = rd_test_states (argv[1], s.split, (gsize) s.tokens);
   options.first_block = s.split;
   model = st_model_open (argv[1], &options, &error);
   if (model == NULL)

@@ -5,7 +5,7 @@
 #include "tests/support/model-tools.h"
 #include "tests/support/random-weights.h"
 #include "tests/support/test-model.h"
-#include "tests/unit/training-tools.h"
+#include "tests/support/training-tools.h"
 
 #define D ST_TINY_HIDDEN
 #define STEP 1e-5

@@ -1,4 +1,4 @@
-#include "tests/unit/training-tools.h"
+#include "tests/support/training-tools.h"
 
 #include <glib/gstdio.h>
 

@@ -9,7 +9,7 @@ RdTail *rd_test_tail (StModel * model, gsize max_tokens, guint threads, gboolean
 void rd_test_run (RdTail * tail, RdTailJob * jobs, gsize n_jobs);
 /** Blocks from @first on of a tiny model (@options NULL: the usual one), with the output head. */
 StModel *rd_test_tiny (const StTinyModelOptions * options, gint first);
-/** Hidden states (n, D) before block @split of the real model at @path, on text. Free with g_free(). */
+/** Hidden states (n, D) before block @split > 0 of the model at @path, on the first tokens of hamlet20k.txt. Free with g_free(). */
 float *rd_test_states (const gchar * path, gint split, gsize n);
 
 G_END_DECLS
