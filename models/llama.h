@@ -1,4 +1,5 @@
-/* The llama architecture: its keys and tensors in a GGUF file, and the forward pass of a range of blocks. Used by model.c alone. */
+/* The llama architecture: its keys and tensors in a GGUF file, and the forward pass of a range of blocks. Used by model.c;
+ * codec/training reads the weights. */
 #pragma once
 #include "models/kv-cache.h"
 #include "models/model.h"
@@ -40,6 +41,8 @@ gboolean st_llama_config_read (StGguf * gguf, StModelConfig * config, GError ** 
 gboolean st_llama_weights_read (StGguf * gguf, const StModelConfig * config, const StModelOptions * options,
     StLlamaWeights * weights, GError ** error);
 void st_llama_weights_clear (StLlamaWeights * weights);
+/** st_model_weights: the weights of the model's range, owned by @model. */
+const StLlamaWeights *st_model_weights (const StModel * model);
 
 /** StLlamaScratch: intermediate rows of one chunk. Zeroed at first; grows with st_llama_scratch_reserve(). */
 typedef struct

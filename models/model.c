@@ -201,6 +201,12 @@ st_model_gguf (const StModel * model)
   return model->gguf;
 }
 
+const StLlamaWeights *
+st_model_weights (const StModel * model)
+{
+  return &model->weights;
+}
+
 guint
 st_model_first_block (const StModel * model)
 {

@@ -40,7 +40,7 @@ blas_task (gsize index, guint worker, gpointer user_data)
 }
 
 void
-st_blas_products (const StGroup * group)
+st_blas_one_thread (void)
 {
   static gsize once;
 
@@ -48,6 +48,12 @@ st_blas_products (const StGroup * group)
     openblas_set_num_threads (1);
     g_once_init_leave (&once, 1);
   }
+}
+
+void
+st_blas_products (const StGroup * group)
+{
+  st_blas_one_thread ();
   st_pool_run_workers (group->pool, st_group_tasks (group, COLUMNS), blas_task,
       (gpointer) group);
 }

@@ -43,6 +43,9 @@ typedef struct
   void (*rope) (float *x, gsize n_heads, gsize head_dim, gsize rope_dim,
       const float *cos_table, const float *sin_table, gboolean interleaved);
   void (*swiglu) (float *gate, const float *up, gsize n);
+  /* See st_swiglu_backward(). */
+  void (*swiglu_backward) (const float *gate, const float *up, gsize n,
+      float *d, float *d_up);
   void (*add) (float *x, const float *y, gsize n);
   void (*scale) (float *dst, const float *src, gsize n, float factor);
   gdouble (*log_sum_exp) (const float *logits, gsize n);

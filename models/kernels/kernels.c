@@ -2,6 +2,8 @@
 #include "models/kernels/fpmode.h"
 #include "models/kernels/isa.h"
 
+#include <math.h>
+
 void
 st_get_row (const StMatrix * w, gsize row, float *dst)
 {
@@ -52,6 +54,16 @@ st_swiglu (float *gate, const float *up, gsize n)
 }
 
 void
+st_swiglu_backward (const float *gate, const float *up, gsize n, float *d,
+    float *d_up)
+{
+  const StFpMode mode = st_fp_enter ();
+
+  st_isa ()->swiglu_backward (gate, up, n, d, d_up);
+  st_fp_leave (mode);
+}
+
+void
 st_add (float *x, const float *y, gsize n)
 {
   const StFpMode mode = st_fp_enter ();
@@ -68,4 +80,16 @@ st_log_sum_exp (const float *logits, gsize n)
 
   st_fp_leave (mode);
   return sum;
+}
+
+gdouble
+st_softmax (float *logits, gsize n)
+{
+  const StFpMode mode = st_fp_enter ();
+  float max = -INFINITY, sum = 0.0f;
+
+  st_isa ()->softmax (logits, n, &max, &sum);
+  st_isa ()->scale (logits, logits, n, 1.0f / sum);
+  st_fp_leave (mode);
+  return (gdouble) max + log ((gdouble) sum);
 }

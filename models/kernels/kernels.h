@@ -69,8 +69,14 @@ void st_rope (float *x, gsize n_heads, gsize head_dim, gsize rope_dim, const flo
 void st_swiglu (float *gate, const float *up, gsize n);
 /** st_add: x[i] += y[i]. */
 void st_add (float *x, const float *y, gsize n);
+/** st_swiglu_backward: derivatives of out = st_swiglu (gate, up). @d: in by out, out by gate. @d_up: out, by up. For training. */
+void st_swiglu_backward (const float *gate, const float *up, gsize n, float *d, float *d_up);
 /** st_log_softmax_at: log-sum-exp of @n logits (double accumulators, fixed order). */
 gdouble st_log_sum_exp (const float *logits, gsize n);
+/** st_softmax: @n logits become probabilities, in place. Returns their log-sum-exp (of a float sum). For training. */
+gdouble st_softmax (float *logits, gsize n);
+/** st_blas_one_thread: holds OpenBLAS to one thread in the whole process. Callers bring threads of their own. */
+void st_blas_one_thread (void);
 
 /** StAttention: one layer's causal attention of @m new rows at positions @first .. @first + m - 1, whose keys and values are already in
  * the cache. Cache layout: k and v are [n_kv_heads][capacity][head_dim], F32 or F16. q and out are m x (n_heads * head_dim). */

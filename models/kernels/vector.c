@@ -133,6 +133,37 @@ swiglu (float *gate, const float *up, gsize n)
             v_load_n (up + i, n - i)), n - i);
 }
 
+/* d becomes the derivative by gate, *d_up the one by up: with s the sigmoid of gate, silu = gate * s and silu' = s + silu * (1 - s). */
+V_INLINE vf
+swiglu_backward_vector (vf gate, vf up, vf d, vf * d_up)
+{
+  const vf one = v_set1 (1.0f);
+  const vf s = v_div (one, v_add (one, v_exp (v_sub (v_zero (), gate))));
+  const vf silu = v_mul (gate, s);
+
+  *d_up = v_mul (d, silu);
+  return v_mul (v_mul (d, up), v_add (s, v_mul (silu, v_sub (one, s))));
+}
+
+static void
+swiglu_backward (const float *gate, const float *up, gsize n, float *d,
+    float *d_up)
+{
+  vf other;
+  gsize i = 0;
+
+  for (; i + VL <= n; i += VL) {
+    v_store (d + i, swiglu_backward_vector (v_load (gate + i), v_load (up + i),
+            v_load (d + i), &other));
+    v_store (d_up + i, other);
+  }
+  if (i < n) {
+    v_store_n (d + i, swiglu_backward_vector (v_load_n (gate + i, n - i),
+            v_load_n (up + i, n - i), v_load_n (d + i, n - i), &other), n - i);
+    v_store_n (d_up + i, other, n - i);
+  }
+}
+
 static void
 add (float *x, const float *y, gsize n)
 {
@@ -220,6 +251,7 @@ const StIsa ST_ISA (isa) = {
   .rms_norm = rms_norm,
   .rope = rope,
   .swiglu = swiglu,
+  .swiglu_backward = swiglu_backward,
   .add = add,
   .scale = scale,
   .log_sum_exp = log_sum_exp,

@@ -319,6 +319,40 @@ test_swiglu (gconstpointer data)
 }
 
 static void
+test_swiglu_backward (gconstpointer data)
+{
+  const StIsa *isa = data;
+  const float gate[] = { 0.0f, 200.0f, -200.0f }, ones[] = { 1, 1, 1 };
+  float by_gate[] = { 1, 1, 1 }, by_up[3];
+
+  for (gsize n = 1; n < 70; n++) {
+    g_autofree float *g = st_test_floats (n);
+    g_autofree float *u = st_test_floats (n);
+    g_autofree float *d = st_test_floats (n + 1);
+    g_autofree float *d_up = g_new (float, n + 1);
+    g_autofree float *old = g_memdup2 (d, n * sizeof (float));
+
+    for (gsize i = 0; i < n; i++)
+      g[i] *= 20;
+    d[n] = d_up[n] = CANARY;
+    isa->swiglu_backward (g, u, n, d, d_up);
+    for (gsize i = 0; i < n; i++) {
+      const gdouble s = 1 / (1 + exp (-(gdouble) g[i]));
+
+      st_test_near (d_up[i], old[i] * g[i] * s, 1e-5);
+      st_test_near (d[i], old[i] * u[i] * (s + g[i] * s * (1 - s)), 1e-6);
+    }
+    g_assert_cmpfloat (d[n], ==, CANARY);
+    g_assert_cmpfloat (d_up[n], ==, CANARY);
+  }
+  isa->swiglu_backward (gate, ones, 3, by_gate, by_up);
+  g_assert_cmpfloat (by_gate[0], ==, 0.5f);
+  g_assert_cmpfloat (by_gate[1], ==, 1.0f);
+  st_test_near (by_gate[2], 0, 1e-30);
+  g_assert_cmpfloat (by_up[1], ==, 200.0f);
+}
+
+static void
 test_simple (gconstpointer data)
 {
   const StIsa *isa = data;
@@ -380,6 +414,7 @@ main (int argc, char **argv)
     {"exp", test_exp},
     {"softmax", test_softmax},
     {"swiglu", test_swiglu},
+    {"swiglu-backward", test_swiglu_backward},
     {"simple", test_simple},
     {"log-sum-exp-edges", test_log_sum_exp_edges},
   };

@@ -1,0 +1,22 @@
+/* Many arrays of floats in one allocation. Laying out is done twice by the same code: once to count, once to hand out. */
+#pragma once
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/** RdArena: zeroed at first. */
+typedef struct
+{
+  float *memory;                /* owned; NULL while counting */
+  gsize n;                      /* floats taken */
+  gboolean overflow;            /* while counting: more than the address space */
+} RdArena;
+
+/** rd_arena_take: the next @rows x @cols floats, 64-byte aligned and not initialised; NULL while counting. */
+float *rd_arena_take (RdArena * arena, gsize rows, gsize cols);
+/** rd_arena_allocate: ends counting. Allocates what was counted; then the same calls of rd_arena_take() must follow. Error
+ * ST_MODEL_ERROR_MEMORY, which names @what and its size. */
+gboolean rd_arena_allocate (RdArena * arena, const gchar * what, GError ** error);
+void rd_arena_clear (RdArena * arena);
+
+G_END_DECLS

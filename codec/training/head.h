@@ -1,0 +1,25 @@
+/* Final norm and output head: losses and their derivatives by the last hidden states, a few positions at a time, so that never all
+ * logits are in memory. */
+#pragma once
+#include "codec/training/tail.h"
+#include "codec/training/weights.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  gsize rows;                   /* positions at a time */
+  float *norm;                  /* (rows, D) */
+  float *logits, *teacher;      /* (rows, V) */
+  float *difference;            /* (V) */
+} RdHeadScratch;
+
+void rd_head_scratch_lay_out (RdHeadScratch * scratch, const RdWeights * weights, RdArena * arena);
+
+/** rd_head_run: positions [first, first + rows) of @job, rows <= scratch->rows: writes their losses and sampled labels, adds to its total.
+ * y (n, D): hidden states behind the last block; d (n, D) or NULL: the derivative by y. Error ST_MODEL_ERROR_INPUT if a loss is not
+ * finite. */
+gboolean rd_head_run (const RdWeights * weights, const RdHeadScratch * scratch, RdTailJob * job, gsize first, gsize rows, const float *y,
+    float *d, GError ** error);
+
+G_END_DECLS

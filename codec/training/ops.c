@@ -1,0 +1,68 @@
+/* Products (OpenBLAS), RMS norm (Zhang and Sennrich 2019) and rotary positions (Su et al. 2021). */
+#include "codec/training/ops.h"
+
+#include <cblas.h>
+#include <math.h>
+
+#include "models/kernels/kernels.h"
+
+void
+rd_linear (const float *x, const float *w, gsize t, gsize n, gsize k,
+    gboolean accumulate, float *y)
+{
+  cblas_sgemm (CblasRowMajor, CblasNoTrans, CblasTrans, (blasint) t,
+      (blasint) n, (blasint) k, 1.0f, x, (blasint) k, w, (blasint) k,
+      accumulate ? 1.0f : 0.0f, y, (blasint) n);
+}
+
+void
+rd_linear_backward (const float *d_y, const float *w, gsize t, gsize n,
+    gsize k, gboolean accumulate, float *d_x)
+{
+  cblas_sgemm (CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint) t,
+      (blasint) k, (blasint) n, 1.0f, d_y, (blasint) n, w, (blasint) k,
+      accumulate ? 1.0f : 0.0f, d_x, (blasint) k);
+}
+
+void
+rd_norm (const float *x, const float *weight, gsize t, gsize d, float eps,
+    float *y)
+{
+  for (gsize i = 0; i < t; i++)
+    st_rms_norm (x + i * d, weight, d, eps, y + i * d);
+}
+
+/* With r = 1 / sqrt (mean (x^2) + eps) and y = r * x * w: d_x = r * w * d_y - x * r^3 * mean (w * d_y * x). */
+void
+rd_norm_backward (const float *x, const float *weight, const float *d_y,
+    gsize t, gsize d, float eps, gboolean accumulate, float *d_x)
+{
+  for (gsize row = 0; row < t; row++, x += d, d_y += d, d_x += d) {
+    double squares = 0, along = 0, r;
+    float scale, shift;
+
+    for (gsize i = 0; i < d; i++) {
+      squares += (double) x[i] * x[i];
+      along += (double) x[i] * weight[i] * d_y[i];
+    }
+    r = 1.0 / sqrt (squares / (double) d + eps);
+    scale = (float) r;
+    shift = (float) (r * r * r * along / (double) d);
+    for (gsize i = 0; i < d; i++) {
+      const float change = scale * weight[i] * d_y[i] - shift * x[i];
+
+      d_x[i] = accumulate ? d_x[i] + change : change;
+    }
+  }
+}
+
+void
+rd_rope (float *x, const float *cosines, const float *sines, gsize t,
+    gsize n_heads, gsize head_dim, gsize rope_dim)
+{
+  const gsize pairs = rope_dim / 2;
+
+  for (gsize i = 0; i < t; i++)
+    st_rope (x + i * n_heads * head_dim, n_heads, head_dim, rope_dim,
+        cosines + i * pairs, sines + i * pairs, TRUE);
+}

@@ -1,0 +1,40 @@
+/* Operations of a llama block over the rows of one sequence, forward and backward. T rows (tokens); matrices are row-major, weights
+ * (outputs, inputs). d_ names the derivative of the loss by what follows. Backward functions give derivatives by activations. */
+#pragma once
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/** rd_linear: y (T, N) = or (@accumulate) += x (T, K) w^T, w (N, K). */
+void rd_linear (const float *x, const float *w, gsize t, gsize n, gsize k, gboolean accumulate, float *y);
+/** rd_linear_backward: d_x (T, K) = or += d_y (T, N) w, w (N, K). */
+void rd_linear_backward (const float *d_y, const float *w, gsize t, gsize n, gsize k, gboolean accumulate, float *d_x);
+
+/** rd_norm: y (T, D) = RMS norm of x (T, D) times weight (D). */
+void rd_norm (const float *x, const float *weight, gsize t, gsize d, float eps, float *y);
+/** rd_norm_backward: d_x (T, D) = or += from d_y (T, D). d_x may be d_y if not accumulated. */
+void rd_norm_backward (const float *x, const float *weight, const float *d_y, gsize t, gsize d, float eps, gboolean accumulate, float *d_x);
+
+/** rd_rope: rotates x (T, n_heads * head_dim) in place, pairs (2i, 2i + 1), by the rows of cosines and sines (T, rope_dim / 2). The
+ * backward pass is the same with the sines negated. */
+void rd_rope (float *x, const float *cosines, const float *sines, gsize t, gsize n_heads, gsize head_dim, gsize rope_dim);
+
+/** RdAttention: causal attention of T positions, query head h over key and value head h / (n_heads / n_kv_heads).
+ * Q = n_heads * head_dim, K = n_kv_heads * head_dim. */
+typedef struct
+{
+  gsize t, n_heads, n_kv_heads, head_dim;
+  const float *q;               /* (T, Q) */
+  const float *k, *v;           /* (T, K) */
+  float *scores, *d_scores;     /* (RD_ATTENTION_ROWS, T) scratch; d_scores backward only */
+} RdAttention;
+
+/** RD_ATTENTION_ROWS: query positions whose scores are in memory at once. */
+#define RD_ATTENTION_ROWS 128
+
+/** rd_attention: out (T, Q). */
+void rd_attention (const RdAttention * attention, float *out);
+/** rd_attention_backward: d_q (T, Q), d_k and d_v (T, K) from d_out (T, Q). Computes the scores again. */
+void rd_attention_backward (const RdAttention * attention, const float *d_out, float *d_q, float *d_k, float *d_v);
+
+G_END_DECLS

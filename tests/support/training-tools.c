@@ -1,0 +1,59 @@
+#include "tests/support/training-tools.h"
+
+#include <glib/gstdio.h>
+
+#include "tests/support/model-tools.h"
+
+RdTail *
+rd_test_tail (StModel * model, gsize max_tokens, guint threads,
+    gboolean recompute)
+{
+  const RdTailOptions options = { max_tokens, threads, recompute };
+  g_autoptr (GError) error = NULL;
+  RdTail *tail = rd_tail_new (model, &options, &error);
+
+  g_assert_no_error (error);
+  return tail;
+}
+
+StModel *
+rd_test_tiny (const StTinyModelOptions * options, gint first)
+{
+  g_autofree gchar *path = st_tiny_model_temp (options);
+  StModel *model = st_test_open_blocks (path, first, -1, 1);
+
+  g_unlink (path);
+  return model;
+}
+
+void
+rd_test_run (RdTail * tail, RdTailJob * jobs, gsize n_jobs)
+{
+  g_autoptr (GError) error = NULL;
+
+  rd_tail_run (tail, jobs, n_jobs, NULL, &error);
+  g_assert_no_error (error);
+}
+
+float *
+rd_test_states (const gchar * path, gint split, gsize n)
+{
+  g_autoptr (StModel) head = st_test_open_blocks (path, 0, split, 0);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  gsize len;
+  g_autofree gchar *text = st_test_read_data ("hamlet20k.txt", &len);
+  StKvCache *cache = st_kv_cache_new (head, (guint) n, ST_TYPE_F32, &error);
+  float *x = g_new (float, n * st_model_config (head)->hidden_size);
+
+  st_tokenizer_encode (st_model_tokenizer (head), text, len, FALSE, ids,
+      &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (ids->len, >=, n);
+  st_model_embed (head, (const gint32 *) (gpointer) ids->data, n, x, &error);
+  g_assert_no_error (error);
+  st_model_run (head, cache, x, n, ST_REGIME_PREFILL, NULL, &error);
+  g_assert_no_error (error);
+  st_kv_cache_free (cache);
+  return x;
+}

@@ -1,0 +1,15 @@
+/* What the tests of the training core share. All end the test on an error. */
+#pragma once
+#include "codec/training/tail.h"
+#include "tests/support/tiny-model.h"
+
+G_BEGIN_DECLS
+
+RdTail *rd_test_tail (StModel * model, gsize max_tokens, guint threads, gboolean recompute);
+void rd_test_run (RdTail * tail, RdTailJob * jobs, gsize n_jobs);
+/** Blocks from @first on of a tiny model (@options NULL: the usual one), with the output head. */
+StModel *rd_test_tiny (const StTinyModelOptions * options, gint first);
+/** Hidden states (n, D) before block @split > 0 of the model at @path, on the first tokens of hamlet20k.txt. Free with g_free(). */
+float *rd_test_states (const gchar * path, gint split, gsize n);
+
+G_END_DECLS

@@ -1,0 +1,213 @@
+/* Gradients of a whole tail against central finite differences of a forward pass in double precision. */
+#include <math.h>
+
+#include "tests/support/double-llama.h"
+#include "tests/support/model-tools.h"
+#include "tests/support/random-weights.h"
+#include "tests/support/test-model.h"
+#include "tests/support/training-tools.h"
+
+#define D ST_TINY_HIDDEN
+#define STEP 1e-5
+
+/* A tail in double precision and its widths. */
+typedef struct
+{
+  StDoubleTail *tail;
+  gsize hidden, vocab;
+} Exact;
+
+static Exact
+exact_new (StModel * model)
+{
+  const StModelConfig *config = st_model_config (model);
+
+  return (Exact) {
+  st_double_tail_new (model), config->hidden_size, config->vocab_size};
+}
+
+/* The loss of @job at @x in double precision, from the labels it has or has drawn. */
+static double
+double_loss (const Exact * exact, const RdTailJob * job, const double *x)
+{
+  const gsize n = job->n, v = exact->vocab;
+  const gint32 *labels =
+      job->loss == RD_LOSS_SAMPLED ? job->sampled : job->labels;
+  g_autofree double *y = g_new (double, n * exact->hidden);
+  g_autofree double *logp = g_new (double, n * v);
+  g_autofree double *teacher = NULL;
+  double sum = 0;
+
+  st_double_tail_run (exact->tail, x, n, y);
+  st_double_tail_head (exact->tail, y, n, logp);
+  if (job->loss != RD_LOSS_TEACHER) {
+    for (gsize i = 0; i < n; i++)
+      sum -= logp[i * v + (gsize) labels[i]];
+    return sum;
+  }
+  teacher = g_new (double, n * v);
+  for (gsize i = 0; i < n * exact->hidden; i++)
+    y[i] = job->teacher[i];
+  st_double_tail_head (exact->tail, y, n, teacher);
+  for (gsize i = 0; i < n * v; i++)
+    sum += exp (teacher[i]) * (teacher[i] - logp[i]);
+  return sum;
+}
+
+/* Derivative of the loss along @direction. */
+static double
+slope (const Exact * exact, const RdTailJob * job, const double *direction)
+{
+  const gsize size = job->n * exact->hidden;
+  g_autofree double *x = g_new (double, size);
+  double up, down;
+
+  for (gsize i = 0; i < size; i++)
+    x[i] = job->x[i] + STEP * direction[i];
+  up = double_loss (exact, job, x);
+  for (gsize i = 0; i < size; i++)
+    x[i] = job->x[i] - STEP * direction[i];
+  down = double_loss (exact, job, x);
+  return (up - down) / (2 * STEP);
+}
+
+/* Relative error along coordinate @i. */
+static double
+error_at (const Exact * exact, const RdTailJob * job, gsize i, double largest)
+{
+  g_autofree double *direction = g_new0 (double, job->n * exact->hidden);
+
+  direction[i] = 1;
+  return fabs (slope (exact, job, direction) - job->gradient[i]) / largest;
+}
+
+/* Relative error along a random direction over all positions. */
+static double
+error_along (const Exact * exact, const RdTailJob * job)
+{
+  const gsize size = job->n * exact->hidden;
+  g_autofree double *direction = g_new (double, size);
+  double along = 0, squares = 0;
+
+  for (gsize i = 0; i < size; i++) {
+    direction[i] = g_test_rand_double_range (-1, 1);
+    along += direction[i] * job->gradient[i];
+    squares += (double) job->gradient[i] * job->gradient[i];
+  }
+  return fabs (slope (exact, job, direction) - along) / sqrt (squares);
+}
+
+/* Every @stride-th coordinate, and along random directions. */
+static void
+check_gradient (const Exact * exact, const RdTailJob * job, gsize stride,
+    double limit)
+{
+  const gsize size = job->n * exact->hidden;
+  double largest = 0, worst = 0;
+
+  for (gsize i = 0; i < size; i++)
+    largest = MAX (largest, fabs ((double) job->gradient[i]));
+  g_assert_cmpfloat (largest, >, 1e-3);
+  for (gsize i = 0; i < size; i += stride)
+    worst = MAX (worst, error_at (exact, job, i, largest));
+  for (guint r = 0; r < 2; r++)
+    worst = MAX (worst, error_along (exact, job));
+  g_test_message ("loss %d, %" G_GSIZE_FORMAT
+      " positions: largest relative error %.3g", (gint) job->loss, job->n,
+      worst);
+  g_assert_cmpfloat (worst, <, limit);
+}
+
+/* All three losses of @model at x (n, D) and for a teacher (n, D). */
+static void
+check_losses (StModel * model, const float *x, const float *teacher, gsize n,
+    gsize stride, double limit)
+{
+  const Exact exact = exact_new (model);
+  const gsize size = n * exact.hidden;
+  g_autoptr (RdTail) tail = rd_test_tail (model, n, 1, FALSE);
+  g_autofree float *gradient = g_new (float, size);
+  g_autofree double *at = g_new (double, size);
+  g_autofree gint32 *labels = g_new (gint32, n);
+  g_autofree gint32 *sampled = g_new (gint32, n);
+
+  for (gsize i = 0; i < size; i++)
+    at[i] = x[i];
+  for (gsize i = 0; i < n; i++)
+    labels[i] = g_test_rand_int_range (0, (gint32) exact.vocab);
+  for (guint loss = RD_LOSS_SAMPLED; loss <= RD_LOSS_TEACHER; loss++) {
+    RdTailJob job = {.n = n,.x = x,.loss = (RdLoss) loss,.seed = 5,.labels =
+          labels,.teacher = teacher,.sampled = sampled,.gradient = gradient
+    };
+
+    rd_test_run (tail, &job, 1);
+    st_test_near (job.total, double_loss (&exact, &job, at), 2e-5 * (double) n);
+    check_gradient (&exact, &job, stride, limit);
+  }
+  st_double_tail_free (exact.tail);
+}
+
+static void
+check_tiny (const StTinyModelOptions * options, gint first, gsize n,
+    gsize stride)
+{
+  g_autoptr (StModel) model = rd_test_tiny (options, first);
+  g_autofree float *x = st_test_floats (n * D);
+  g_autofree float *teacher = st_test_floats (n * D);
+
+  check_losses (model, x, teacher, n, stride, 2e-5);
+}
+
+static void
+test_gradient (void)
+{
+  const StTinyModelOptions usual = { 0 };
+  const StTinyModelOptions untied = {.untied = TRUE,.seed = 3 };
+  const StTinyModelOptions quantised = {.type = ST_TYPE_Q8_0,.seed = 4 };
+
+  check_tiny (&usual, 1, 6, 1);
+  check_tiny (&usual, 0, 1, 1);
+  check_tiny (&untied, 2, 9, 3);
+  check_tiny (&quantised, 2, 5, 3);
+  /* No block at all: the head alone. */
+  check_tiny (&usual, ST_TINY_BLOCKS, 3, 1);
+}
+
+/* More positions than the head and the attention take at a time. */
+static void
+test_gradient_long (void)
+{
+  const StTinyModelOptions usual = { 0 };
+
+  check_tiny (&usual, 3, 131, 997);
+}
+
+/* Real weights, and real hidden states with the massive activations of the first position. */
+static void
+test_gradient_real (void)
+{
+  const gsize n = 4;
+  g_autofree gchar *path = st_test_model_path ();
+  g_autoptr (StModel) model = NULL;
+  g_autofree float *x = NULL;
+  g_autofree float *teacher = NULL;
+
+  if (path == NULL) {
+    g_test_skip ("the real model is not there");
+    return;
+  }
+  x = rd_test_states (path, 28, n);
+  teacher = rd_test_states (path, 29, n);
+  model = st_test_open_blocks (path, 28, -1, 0);
+  check_losses (model, x, teacher, n, 769, 2e-4);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/training/gradient/tiny", test_gradient);
+  g_test_add_func ("/training/gradient/long", test_gradient_long);
+  g_test_add_func ("/training/gradient/real", test_gradient_real);
+  return g_test_run ();
+}
