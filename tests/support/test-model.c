@@ -14,6 +14,16 @@ st_test_model_path (void)
 }
 
 gchar *
+st_test_cache_path (const gchar * name)
+{
+  gchar *path = g_build_filename (ST_SOURCE_ROOT, ".cache", name, NULL);
+
+  if (!g_file_test (path, G_FILE_TEST_EXISTS))
+    g_clear_pointer (&path, g_free);
+  return path;
+}
+
+gchar *
 st_test_data_path (const gchar * name)
 {
   return g_build_filename (ST_SOURCE_ROOT, "tests", "data", name, NULL);

@@ -6,6 +6,8 @@ G_BEGIN_DECLS
 
 /** Path of the real model: ST_TEST_MODEL, else .cache/ in the source tree; NULL if it is not there (skip the test). Free with g_free(). */
 gchar *st_test_model_path (void);
+/** Path of what pipelines/fetch-text has put into .cache/ in the source tree; NULL if it is not there (skip the test). Free with g_free(). */
+gchar *st_test_cache_path (const gchar * name);
 /** Path of a file in tests/data. Free with g_free(). */
 gchar *st_test_data_path (const gchar * name);
 
