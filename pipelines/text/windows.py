@@ -62,33 +62,34 @@ def read_windows(testset, model):
 
 
 class Matcher:
-    """Finds windows in chapters by what they share: runs of SHARED letters and digits. (A whole window is rarely found in one
+    """Finds windows in chapters by what they share: runs of @shared letters and digits. (A whole window is rarely found in one
     piece: another extraction has left out headings or what a reader is to type.)"""
 
-    def __init__(self, windows):
+    def __init__(self, windows, shared=SHARED):
         self.windows = [squash(text) for text in windows]
+        self.shared = shared
         self.places = {}            # run: [(window, offset)]
         for number, window in enumerate(self.windows):
-            for at in range(len(window) - SHARED + 1):
-                self.places.setdefault(window[at:at + SHARED], []).append((number, at))
+            for at in range(len(window) - shared + 1):
+                self.places.setdefault(window[at:at + shared], []).append((number, at))
 
     def match(self, files):
         """{window: (share of it that stands in the chapter, [files])} for a chapter's [(file, text), ...]."""
         texts = [(file, squash(text)) for file, text in files]
         chapter = "".join(text for _, text in texts)
         covered, at_offsets = {}, {}
-        for at in range(len(chapter) - SHARED + 1):
-            for number, offset in self.places.get(chapter[at:at + SHARED], ()):
-                covered.setdefault(number, set()).update(range(offset, offset + SHARED))
+        for at in range(len(chapter) - self.shared + 1):
+            for number, offset in self.places.get(chapter[at:at + self.shared], ()):
+                covered.setdefault(number, set()).update(range(offset, offset + self.shared))
                 at_offsets.setdefault(number, []).append(at)
-        return {number: (len(letters) / len(self.windows[number]), _files_at(texts, at_offsets[number]))
+        return {number: (len(letters) / len(self.windows[number]), _files_at(texts, at_offsets[number], self.shared))
                 for number, letters in covered.items()}
 
 
-def _files_at(texts, offsets):
+def _files_at(texts, offsets, shared):
     files, end = [], 0
     for file, text in texts:
         start, end = end, end + len(text)
-        if any(start - SHARED < at < end for at in offsets):
+        if any(start - shared < at < end for at in offsets):
             files.append(file)
     return files

@@ -1,4 +1,4 @@
-/* No 24 consecutive ids of the test windows stand in the calibration text that pipelines/fetch-text makes. */
+/* No 24 consecutive ids of the test windows or of the last-word task stand in the calibration text that pipelines/fetch-text makes. */
 #include <json-glib/json-glib.h>
 #include <string.h>
 
@@ -85,12 +85,11 @@ read_text (const Fixture * f, const gchar * path)
 }
 
 static void
-assert_clean (const Fixture * f, const RdCorpus * corpus)
+assert_clean (const RdCorpus * corpus, const RdIds * windows, gsize n)
 {
   RdOverlap overlap;
 
-  if (rd_corpus_find_overlap (corpus, f->windows, N_WINDOWS, RD_CORPUS_OVERLAP,
-          &overlap))
+  if (rd_corpus_find_overlap (corpus, windows, n, RD_CORPUS_OVERLAP, &overlap))
     g_error ("%s: the ids from number %" G_GSIZE_FORMAT " on are those of "
         "window %" G_GSIZE_FORMAT " from %" G_GSIZE_FORMAT " on", overlap.file,
         overlap.file_at, overlap.window, overlap.window_at);
@@ -112,8 +111,81 @@ test_calibration_text (Fixture * f, gconstpointer name)
   for (guint i = 0; i < rd_corpus_n_domains (corpus); i++)
     g_test_message ("%s: %" G_GSIZE_FORMAT " tokens",
         rd_corpus_domain_name (corpus, i), rd_corpus_domain_tokens (corpus, i));
-  assert_clean (f, corpus);
+  assert_clean (corpus, f->windows, N_WINDOWS);
 }
+
+/* ---- the last-word task ---- */
+
+/* A passage as the evaluation reads it: the word stands in the text before, too, and nothing is missing between them. */
+static gchar *
+read_passage (const gchar * line)
+{
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  g_autoptr (GError) error = NULL;
+  const gchar *text, *word;
+  JsonObject *item;
+
+  json_parser_load_from_data (parser, line, -1, &error);
+  g_assert_no_error (error);
+  item = json_node_get_object (json_parser_get_root (parser));
+  text = json_object_get_string_member (item, "text");
+  word = json_object_get_string_member (item, "word");
+  g_assert_true (word[0] == ' ' && g_ascii_isalpha (word[1]));
+  g_assert_nonnull (strstr (text, word + 1));
+  g_assert_false (g_ascii_isspace (text[strlen (text) - 1]));
+  return g_strconcat (text, word, NULL);
+}
+
+static GPtrArray *
+read_passages (void)
+{
+  GPtrArray *passages = g_ptr_array_new_with_free_func (g_free);
+  g_autofree gchar *content = NULL;
+  g_auto (GStrv) lines = NULL;
+  gsize len;
+
+  content = st_test_read_data ("last-words.jsonl", &len);
+  lines = g_strsplit (g_strchomp (content), "\n", -1);
+  for (guint i = 0; lines[i] != NULL; i++)
+    g_ptr_array_add (passages, read_passage (lines[i]));
+  g_assert_cmpuint (passages->len, >=, 200);
+  g_assert_cmpuint (passages->len, <=, 400);
+  return passages;
+}
+
+static void
+test_last_words (Fixture * f, gconstpointer unused)
+{
+  g_autoptr (GPtrArray) passages = read_passages ();
+  g_autoptr (GPtrArray) arrays =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) g_array_unref);
+  g_autofree gchar *path = st_test_cache_path ("text");
+  g_autofree RdIds *windows = g_new (RdIds, passages->len);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (RdCorpus) corpus = NULL;
+
+  (void) unused;
+  if (f->tokenizer == NULL || path == NULL) {
+    g_test_skip ("model or text is not there: run pipelines/fetch-text");
+    return;
+  }
+  for (guint i = 0; i < passages->len; i++) {
+    const gchar *passage = g_ptr_array_index (passages, i);
+    GArray *ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+
+    st_tokenizer_encode (f->tokenizer, passage, strlen (passage), FALSE, ids,
+        &error);
+    g_assert_no_error (error);
+    g_assert_cmpuint (ids->len, >=, RD_CORPUS_OVERLAP);
+    g_ptr_array_add (arrays, ids);
+    windows[i].ids = (const gint32 *) ids->data;
+    windows[i].n = ids->len;
+  }
+  corpus = read_text (f, path);
+  assert_clean (corpus, windows, passages->len);
+}
+
+/* ---- planted text ---- */
 
 /* A file of other text with 40 ids of the window in it. */
 static void
@@ -150,7 +222,7 @@ test_planted (Fixture * f, gconstpointer unused)
   if (f->tokenizer != NULL) {
     g_autoptr (RdCorpus) other = read_text (f, hamlet);
 
-    assert_clean (f, other);
+    assert_clean (other, f->windows, N_WINDOWS);
   }
   for (guint w = 0; f->tokenizer != NULL && w < N_WINDOWS; w++) {
     g_autoptr (RdCorpus) corpus = NULL;
@@ -174,6 +246,8 @@ main (int argc, char **argv)
       test_calibration_text, tear_down);
   g_test_add ("/clean-text/held-out", Fixture, "text-held-out", set_up,
       test_calibration_text, tear_down);
+  g_test_add ("/clean-text/last-words", Fixture, NULL, set_up, test_last_words,
+      tear_down);
   g_test_add ("/clean-text/planted", Fixture, NULL, set_up, test_planted,
       tear_down);
   return g_test_run ();
