@@ -78,11 +78,11 @@ batch_add (GstRdDecoder * self, Batch * batch, GError ** error)
   GstClockTime start = gst_util_get_timestamp ();
   guint had = batch->ids->len;
 
-  for (guint32 i = 0; i < n_ids; i++) {
-    gint32 id = rd_frame_id (frame, i);
-
-    g_array_append_val (batch->ids, id);
-  }
+  g_array_set_size (batch->ids, had + frame->n_ids);
+  rd_frame_ids (frame, &g_array_index (batch->ids, gint32, had));
+  batch->given_id = frame->given ? g_array_index (batch->ids, gint32,
+      batch->ids->len - 1) : -1;
+  g_array_set_size (batch->ids, had + n_ids);
   if (!decode (batch, frame, n_ids ? &g_array_index (batch->ids, gint32, had) :
           NULL, error)) {
     g_array_set_size (batch->ids, had);
@@ -91,7 +91,6 @@ batch_add (GstRdDecoder * self, Batch * batch, GError ** error)
   if (batch->n == 0)
     batch->position = self->delivery.position;
   batch->n += frame->count;
-  batch->given_id = rd_frame_given_id (frame);
   batch->last = self->delivery;
   g_mutex_lock (&self->lock);
   batch->session->frames++;
