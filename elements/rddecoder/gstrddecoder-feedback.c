@@ -195,6 +195,18 @@ send_error (GstRdDecoder * self, guint32 number, const gchar * message)
   g_mutex_unlock (&self->lock);
 }
 
+/* The rows of these tokens may be here before this returns, and may have been coded with them. */
+static void
+note_tokens (GstRdDecoder * self, guint32 number, guint32 epoch,
+    guint32 position, const gint32 * ids, guint n_ids)
+{
+  g_mutex_lock (&self->lock);
+  GstRdDecoderSession *session = gst_rd_decoder_find (self, number);
+  if (session && session->codec && rd_codec_info (session->codec))
+    gst_rd_past_tokens (&session->past, epoch, position, ids, n_ids);
+  g_mutex_unlock (&self->lock);
+}
+
 gboolean
 gst_rd_decoder_src_event (GstPad * pad, GstObject * parent, GstEvent * event)
 {
@@ -210,6 +222,7 @@ gst_rd_decoder_src_event (GstPad * pad, GstObject * parent, GstEvent * event)
   (void) pad;
   if (gst_rd_event_parse_tokens (event, &number, &epoch, &position, &ids,
           &n_ids, &finish)) {
+    note_tokens (self, number, epoch, position, ids, n_ids);
     if (!feedback) {
       taken = pass_upstream (self, event, number, &waits) || !waits
           || plays_recording (self);

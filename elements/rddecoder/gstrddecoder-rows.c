@@ -45,17 +45,42 @@ gst_rd_decoder_refuse (GstRdDecoder * self, guint32 number,
   g_mutex_unlock (&self->lock);
 }
 
-static gboolean
-decode (Batch * batch, const RdFrame * frame, const gint32 * ids,
-    GError ** error)
+/* What the frame says of its rows' tokens and of the one after them. */
+static void
+note_ids (GstRdDecoder * self, Batch * batch, const gint32 * ids)
 {
+  const RdFrame *frame = &self->delivery.frame;
+  GstRdPast *past = &batch->session->past;
+
+  if (!rd_codec_info (batch->session->codec))
+    return;
+  g_mutex_lock (&self->lock);
+  gst_rd_past_rows (past, self->delivery.epoch, frame->position, frame->count,
+      frame->step, ids);
+  if (frame->given)
+    gst_rd_past_tokens (past, self->delivery.epoch,
+        frame->position + frame->count, &batch->given_id, 1);
+  g_mutex_unlock (&self->lock);
+}
+
+static gboolean
+decode (GstRdDecoder * self, Batch * batch, const gint32 * ids, GError ** error)
+{
+  const RdFrame *frame = &self->delivery.frame;
   GstRdDecoderSession *session = batch->session;
   RdRows rows = {.n = frame->count,.position = frame->position,.ids = ids };
   gsize hidden = session->hidden_size;
+  GError *failed = NULL;
 
   if (!rd_codec_check (session->codec, rows.n, frame->payload_size,
           frame->packed, error))
     return FALSE;
+  note_ids (self, batch, ids);
+  rows.features = gst_rd_decoder_side_features (self, session, frame, &failed);
+  if (failed) {
+    g_propagate_error (error, failed);
+    return FALSE;
+  }
   gfloat *x = g_try_realloc_n (batch->x, batch->n + rows.n,
       sizeof (gfloat) * hidden);
   if (!x) {
@@ -83,7 +108,7 @@ batch_add (GstRdDecoder * self, Batch * batch, GError ** error)
   batch->given_id = frame->given ? g_array_index (batch->ids, gint32,
       batch->ids->len - 1) : -1;
   g_array_set_size (batch->ids, had + n_ids);
-  if (!decode (batch, frame, n_ids ? &g_array_index (batch->ids, gint32, had) :
+  if (!decode (self, batch, n_ids ? &g_array_index (batch->ids, gint32, had) :
           NULL, error)) {
     g_array_set_size (batch->ids, had);
     return FALSE;
@@ -207,7 +232,9 @@ gst_rd_decoder_push_rows (GstRdDecoder * self)
     self->pending = batch_to_buffer (self, &batch);
   if (self->pending)
     result = gst_rd_decoder_push_pending (self);
-  if (error && result == GST_FLOW_OK)
+  if (g_error_matches (error, ST_MODEL_ERROR, ST_MODEL_ERROR_CANCELLED))
+    result = GST_FLOW_FLUSHING;
+  else if (error && result == GST_FLOW_OK)
     result = decode_error (self, number, error);
   g_array_unref (batch.ids);
   g_free (batch.x);
