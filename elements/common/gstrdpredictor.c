@@ -37,15 +37,7 @@ gst_rd_token_side_info_get_type (void)
   return type;
 }
 
-/* ---- what fits what ---- */
-
-static gboolean
-is_any (const guint8 model_id[RD_MODEL_ID_BYTES])
-{
-  static const guint8 any[RD_MODEL_ID_BYTES];
-
-  return memcmp (model_id, any, sizeof any) == 0;
-}
+/* ---- what fits what; an id of zeros, any model, is "" ---- */
 
 gboolean
 gst_rd_codec_check (const RdCodec * codec, const GstRdStateInfo * info,
@@ -57,7 +49,7 @@ gst_rd_codec_check (const RdCodec * codec, const GstRdStateInfo * info,
   if (!made)
     return TRUE;
   gst_rd_id_to_hex (made->model_id, id);
-  gboolean model = is_any (made->model_id) || !info->model_id[0]
+  gboolean model = !id[0] || !info->model_id[0]
       || strcmp (id, info->model_id) == 0;
   gboolean split = info->split_layer < 0
       || made->split_layer == (guint) info->split_layer;
@@ -67,7 +59,7 @@ gst_rd_codec_check (const RdCodec * codec, const GstRdStateInfo * info,
       "the codec file \"%s\" was made for %s (id %.12s, hidden size %u) split "
       "%u, the stream is of %s (id %.12s, hidden size %u) split %d; use the "
       "codec file that was made for it", rd_codec_id (codec), made->model_name,
-      id, made->hidden_size, made->split_layer,
+      id[0] ? id : "any", made->hidden_size, made->split_layer,
       info->model_name[0] ? info->model_name : "a model",
       info->model_id[0] ? info->model_id : "unknown", info->hidden_size,
       info->split_layer);
@@ -82,14 +74,14 @@ check_model (StModel * model, const gchar * path, const RdCodecInfo * info,
   gchar id[2 * RD_MODEL_ID_BYTES + 1];
 
   gst_rd_id_to_hex (info->model_id, id);
-  if (config->hidden_size == info->hidden_size && (is_any (info->model_id)
+  if (config->hidden_size == info->hidden_size && (!id[0]
           || strcmp (id, st_model_id (model)) == 0))
     return TRUE;
   g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
       "the codec file's predictor was made for %s (id %.12s, hidden size %u), "
       "model=%s is %s (id %.12s, hidden size %u); give the same model",
-      info->model_name, id, info->hidden_size, path, config->name,
-      st_model_id (model), config->hidden_size);
+      info->model_name, id[0] ? id : "any", info->hidden_size, path,
+      config->name, st_model_id (model), config->hidden_size);
   return FALSE;
 }
 

@@ -154,10 +154,9 @@ plays_recording (GstRdDecoder * self)
       && size >= 0;
 }
 
-/* With no `feedback` to leave by: up the pipeline, where rdencoder is if all is in one process. */
-static gboolean
-pass_upstream (GstRdDecoder * self, GstEvent * event, guint32 number,
-    gboolean * waits)
+gboolean
+gst_rd_decoder_pass_upstream (GstRdDecoder * self, GstEvent * event,
+    guint32 number, gboolean * waits)
 {
   g_mutex_lock (&self->lock);
   GstRdDecoderSession *session = gst_rd_decoder_find (self, number);
@@ -224,8 +223,8 @@ gst_rd_decoder_src_event (GstPad * pad, GstObject * parent, GstEvent * event)
           &n_ids, &finish)) {
     note_tokens (self, number, epoch, position, ids, n_ids);
     if (!feedback) {
-      taken = pass_upstream (self, event, number, &waits) || !waits
-          || plays_recording (self);
+      taken = gst_rd_decoder_pass_upstream (self, event, number, &waits)
+          || !waits || plays_recording (self);
       if (!taken)
         complain (self);
       return taken;
@@ -239,7 +238,7 @@ gst_rd_decoder_src_event (GstPad * pad, GstObject * parent, GstEvent * event)
     g_mutex_unlock (&self->lock);
   } else if (gst_rd_event_parse_error (event, &number, &message)) {
     if (!feedback)
-      return pass_upstream (self, event, number, &waits);
+      return gst_rd_decoder_pass_upstream (self, event, number, &waits);
     send_error (self, number, message);
   } else if (GST_EVENT_TYPE (event) != GST_EVENT_QOS) {
     return gst_pad_push_event (self->sinkpad, event);

@@ -94,7 +94,7 @@ GstFlowReturn gst_rd_decoder_push_pending (GstRdDecoder * self);
 void gst_rd_decoder_info_from_header (GstRdStateInfo * info, const RdHeader * header);
 /** Gives the delivery back if there is one. The caller holds the lock. */
 void gst_rd_decoder_taken (GstRdDecoder * self);
-/** Ends a session with an error that its head is told. */
+/** Ends a session with an error that its head is told. Takes the lock itself. */
 void gst_rd_decoder_refuse (GstRdDecoder * self, guint32 number, const gchar * message);
 
 /* gstrddecoder-side.c: token side information; source task */
@@ -105,6 +105,9 @@ const gfloat *gst_rd_decoder_side_features (GstRdDecoder * self, GstRdDecoderSes
 
 /* gstrddecoder-feedback.c */
 GstPad *gst_rd_decoder_feedback_new (GstPadTemplate * templ, const gchar * name);
+/** With no `feedback` to leave by: up the pipeline, where rdencoder is if all is in one process. TRUE if somebody there took it; *waits: the
+ * session's head listens for what the tail says. */
+gboolean gst_rd_decoder_pass_upstream (GstRdDecoder * self, GstEvent * event, guint32 number, gboolean * waits);
 gboolean gst_rd_decoder_src_event (GstPad * pad, GstObject * parent, GstEvent * event);
 
 G_END_DECLS

@@ -1,5 +1,6 @@
 /* Rows through rddecoder: decodes what the receiver hands over and pushes it, prefill rows as many at a time as are here. */
 #include "elements/rddecoder/gstrddecoder-private.h"
+#include "elements/common/gstrdevents.h"
 #include "elements/common/gstrdmeta.h"
 #include "elements/common/gstrdpair.h"
 #include <string.h>
@@ -39,10 +40,15 @@ void
 gst_rd_decoder_refuse (GstRdDecoder * self, guint32 number,
     const gchar * message)
 {
+  gboolean waits;
+
   GST_WARNING_OBJECT (self, "session %u refused: %s", number, message);
   g_mutex_lock (&self->lock);
   gst_rd_decoder_tell_error (self, number, message);
   g_mutex_unlock (&self->lock);
+  if (!gst_rd_decoder_has_feedback (self))
+    gst_rd_decoder_pass_upstream (self, gst_rd_event_new_error (number,
+            message), number, &waits);
 }
 
 /* What the frame says of its rows' tokens and of the one after them. */
