@@ -211,7 +211,7 @@ GST_START_TEST (predictor_refuses_what_does_not_fit)
   RdCodecInfo info = info_for (RD_SIDE_INFO_BLOCKS);
   g_autofree gchar *part = g_strconcat (st_tiny_path (), ".part", NULL);
   g_autoptr (StGguf) gguf = st_gguf_open (st_tiny_path (), NULL);
-  StTokenizer *tokenizer = st_tiny_tokenizer ();
+  g_autoptr (StTokenizer) tokenizer = st_tiny_tokenizer ();
 
   expect_error (&info, NULL, "set model to its GGUF file");
   expect_error (&info, "/no/such/file", "/no/such/file");
