@@ -6,7 +6,7 @@
 #include "elements/rdencoder/gstrdencoder.h"
 #include "elements/rdparse/gstrdparse.h"
 #include "tests/elements/element-tools.h"
-#include "tests/support/fake-codec.h"
+#include "tests/support/side-codec.h"
 
 #define N_TOKENS 30
 #define PROMPT "Hello there, you"
@@ -59,7 +59,7 @@ expect_rows (const Setup * setup, guint rows, gboolean ids)
       (gint32 *) prompt->data, prompt->len, N_TOKENS);
 
   for (guint bytes_back = 0; bytes_back < 2; bytes_back++) {
-    guint with = fake_codec_rows (TRUE), without = fake_codec_rows (FALSE);
+    guint with = side_codec_rows (TRUE), without = side_codec_rows (FALSE);
     const GstStructure *stats;
     guint64 id_bytes = 0;
     gdouble bits = 0;
@@ -68,10 +68,10 @@ expect_rows (const Setup * setup, guint rows, gboolean ids)
     run (&r, setup, bytes_back == 1);
     fail_unless (r.error == NULL, "%s (%s)", r.error, r.debug);
     assert_equals_string (r.text->str, want);
-    fail_unless_equals_int ((gint) (fake_codec_rows (TRUE) - with),
+    fail_unless_equals_int ((gint) (side_codec_rows (TRUE) - with),
         (gint) rows);
-    fail_unless_equals_int ((gint) (fake_codec_rows (TRUE) - with +
-            fake_codec_rows (FALSE) - without),
+    fail_unless_equals_int ((gint) (side_codec_rows (TRUE) - with +
+            side_codec_rows (FALSE) - without),
         (gint) (prompt->len + N_TOKENS - 1));
     stats = st_run_message (&r, "rdencoder-stats");
     fail_unless (stats != NULL);
@@ -86,20 +86,20 @@ expect_rows (const Setup * setup, guint rows, gboolean ids)
 
 GST_START_TEST (rows_that_get_features)
 {
-  const Setup none = { NULL, "codec=" FAKE_CODEC_BLOCKS,
-    "codec=" FAKE_CODEC_BLOCKS
+  const Setup none = { NULL, "codec=" SIDE_CODEC_BLOCKS,
+    "codec=" SIDE_CODEC_BLOCKS
   };
-  const Setup generated = { NULL, "codec=" FAKE_CODEC_EMBEDDING
+  const Setup generated = { NULL, "codec=" SIDE_CODEC_EMBEDDING
         " token-side-info=generated model=",
-    "codec=" FAKE_CODEC_EMBEDDING " model="
+    "codec=" SIDE_CODEC_EMBEDDING " model="
   };
-  const Setup embedding = { "chunk-tokens=3", "codec=" FAKE_CODEC_EMBEDDING
+  const Setup embedding = { "chunk-tokens=3", "codec=" SIDE_CODEC_EMBEDDING
         " token-side-info=all model=",
-    "codec=" FAKE_CODEC_EMBEDDING " model="
+    "codec=" SIDE_CODEC_EMBEDDING " model="
   };
-  const Setup blocks = { "chunk-tokens=3", "codec=" FAKE_CODEC_BLOCKS
+  const Setup blocks = { "chunk-tokens=3", "codec=" SIDE_CODEC_BLOCKS
         " token-side-info=all model=",
-    "codec=" FAKE_CODEC_BLOCKS " model="
+    "codec=" SIDE_CODEC_BLOCKS " model="
   };
   guint n = prompt_length ();
 
@@ -151,21 +151,21 @@ GST_START_TEST (what_is_refused)
     Setup setup;
     const gchar *part;
   } cases[] = {
-    {{NULL, "codec=" FAKE_CODEC_BLOCKS " token-side-info=generated model=",
-            "codec=" FAKE_CODEC_BLOCKS " model="},
+    {{NULL, "codec=" SIDE_CODEC_BLOCKS " token-side-info=generated model=",
+            "codec=" SIDE_CODEC_BLOCKS " model="},
         "set all (the tail then gets"},
-    {{NULL, "codec=" FAKE_CODEC_BLOCKS " token-side-info=all",
-            "codec=" FAKE_CODEC_BLOCKS " model="},
+    {{NULL, "codec=" SIDE_CODEC_BLOCKS " token-side-info=all",
+            "codec=" SIDE_CODEC_BLOCKS " model="},
         "set model to its GGUF file"},
-    {{NULL, "codec=" FAKE_CODEC_BLOCKS " token-side-info=all model=",
-            "codec=" FAKE_CODEC_BLOCKS}, "set model to its GGUF file"},
-    {{NULL, "codec=" FAKE_CODEC_EMBEDDING " token-side-info=generated model=",
-            "codec=" FAKE_CODEC_EMBEDDING}, "set model to its GGUF file"},
-    {{NULL, "codec=" FAKE_CODEC_NONE, "codec=" FAKE_CODEC_NONE},
+    {{NULL, "codec=" SIDE_CODEC_BLOCKS " token-side-info=all model=",
+            "codec=" SIDE_CODEC_BLOCKS}, "set model to its GGUF file"},
+    {{NULL, "codec=" SIDE_CODEC_EMBEDDING " token-side-info=generated model=",
+            "codec=" SIDE_CODEC_EMBEDDING}, "set model to its GGUF file"},
+    {{NULL, "codec=" SIDE_CODEC_NONE, "codec=" SIDE_CODEC_NONE},
         "was made for tiny (id any, hidden size 64) split 3, the stream is of"},
-    {{NULL, "codec=" FAKE_CODEC_BLOCKS, ""}, "set codec of rddecoder"},
-    {{NULL, "codec=" FAKE_CODEC_BLOCKS, "codec=" FAKE_CODEC_EMBEDDING},
-        "is coded with \"" FAKE_CODEC_BLOCKS "\""},
+    {{NULL, "codec=" SIDE_CODEC_BLOCKS, ""}, "set codec of rddecoder"},
+    {{NULL, "codec=" SIDE_CODEC_BLOCKS, "codec=" SIDE_CODEC_EMBEDDING},
+        "is coded with \"" SIDE_CODEC_BLOCKS "\""},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
@@ -177,15 +177,15 @@ GST_END_TEST;
 /* A codec for another model's states; then one whose predictor is another model's, as the stream does not say of which it is. */
 GST_START_TEST (another_model)
 {
-  const Setup setup = { NULL, "codec=" FAKE_CODEC_EMBEDDING,
-    "codec=" FAKE_CODEC_EMBEDDING
+  const Setup setup = { NULL, "codec=" SIDE_CODEC_EMBEDDING,
+    "codec=" SIDE_CODEC_EMBEDDING
   };
   StModelOptions options = {.last_block = 0,.embed = TRUE };
   StModel *other = st_model_open (st_tiny_other_path (), &options, NULL);
 
-  fake_codec_set_model (st_model_id (other));
+  side_codec_set_model (st_model_id (other));
   expect_error (&setup, "use the codec file that was made for it");
-  fake_codec_set_model (NULL);
+  side_codec_set_model (NULL);
   st_model_unref (other);
 }
 
@@ -194,7 +194,7 @@ GST_END_TEST;
 /* Hidden states from elsewhere. */
 GST_START_TEST (states_without_ids)
 {
-  GstElement *encoder = st_element ("rdencoder", "codec=" FAKE_CODEC_EMBEDDING
+  GstElement *encoder = st_element ("rdencoder", "codec=" SIDE_CODEC_EMBEDDING
       ",token-side-info=all");
   g_autoptr (GError) error = NULL;
   GstBus *bus = gst_bus_new ();

@@ -5,13 +5,13 @@
 
 G_BEGIN_DECLS
 
-#define FAKE_CODEC_NONE "fake-none"     /* made for split 3, without predictor */
-#define FAKE_CODEC_EMBEDDING "fake-embedding"   /* made for split 2 of any model; 64 values a token */
-#define FAKE_CODEC_BLOCKS "fake-blocks" /* with a predictor of one block */
+#define SIDE_CODEC_NONE "side-none"     /* made for split 3, without predictor */
+#define SIDE_CODEC_EMBEDDING "side-embedding"   /* made for split 2 of any model; 64 values a token */
+#define SIDE_CODEC_BLOCKS "side-blocks" /* with a predictor of one block */
 
 /** Rows that were encoded with features, and without, since the start. */
-guint fake_codec_rows (gboolean features);
+guint side_codec_rows (gboolean features);
 /** Id of the model that codecs made from now on are for; 64 hex digits, NULL: any. */
-void fake_codec_set_model (const gchar * id);
+void side_codec_set_model (const gchar * id);
 
 G_END_DECLS

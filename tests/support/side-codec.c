@@ -1,5 +1,5 @@
 /* A codec for tests of token side information. */
-#include "tests/support/fake-codec.h"
+#include "tests/support/side-codec.h"
 #include <string.h>
 #include "codec/codec-class.h"
 #include "elements/common/gstrdframes.h"
@@ -8,7 +8,7 @@ typedef struct
 {
   RdCodec parent;
   RdCodecInfo info;
-} FakeCodec;
+} SideCodec;
 
 static gint n_rows[2];
 static gchar model_id[65];
@@ -19,19 +19,19 @@ RdCodec *__real_rd_codec_new (const gchar * name, guint hidden_size,
     GError ** error);
 
 guint
-fake_codec_rows (gboolean features)
+side_codec_rows (gboolean features)
 {
   return (guint) g_atomic_int_get (&n_rows[features ? 1 : 0]);
 }
 
 void
-fake_codec_set_model (const gchar * id)
+side_codec_set_model (const gchar * id)
 {
   g_strlcpy (model_id, id ? id : "", sizeof model_id);
 }
 
 static gsize
-fake_bound (const RdCodec * codec, gsize n)
+side_bound (const RdCodec * codec, gsize n)
 {
   return 1 + 4 * n * codec->hidden_size;
 }
@@ -47,7 +47,7 @@ bits_of (const gfloat * values, gsize i)
 }
 
 static gboolean
-fake_encode (RdCodec * codec, const RdRows * rows, const gfloat * x,
+side_encode (RdCodec * codec, const RdRows * rows, const gfloat * x,
     gboolean allow_pack, GByteArray * out, gboolean * packed, GError ** error)
 {
   guint8 flag = rows->features != NULL;
@@ -66,18 +66,18 @@ fake_encode (RdCodec * codec, const RdRows * rows, const gfloat * x,
 }
 
 static gboolean
-fake_check (const RdCodec * codec, gsize n, gsize size, gboolean packed,
+side_check (const RdCodec * codec, gsize n, gsize size, gboolean packed,
     GError ** error)
 {
   (void) packed;
-  if (size == fake_bound (codec, n))
+  if (size == side_bound (codec, n))
     return TRUE;
   g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_PAYLOAD, "another size");
   return FALSE;
 }
 
 static gboolean
-fake_decode (RdCodec * codec, const RdRows * rows, const guint8 * payload,
+side_decode (RdCodec * codec, const RdRows * rows, const guint8 * payload,
     gsize size, gboolean packed, gfloat * x, GError ** error)
 {
   (void) size;
@@ -94,7 +94,7 @@ fake_decode (RdCodec * codec, const RdRows * rows, const guint8 * payload,
 }
 
 static gboolean
-fake_needs_features (const RdCodec * codec, const guint8 * payload,
+side_needs_features (const RdCodec * codec, const guint8 * payload,
     gsize size, gboolean packed)
 {
   (void) codec;
@@ -103,13 +103,13 @@ fake_needs_features (const RdCodec * codec, const guint8 * payload,
 }
 
 static const RdCodecInfo *
-fake_info (const RdCodec * codec)
+side_info (const RdCodec * codec)
 {
-  return &((const FakeCodec *) codec)->info;
+  return &((const SideCodec *) codec)->info;
 }
 
 static void
-fake_free (RdCodec * codec)
+side_free (RdCodec * codec)
 {
   g_free (codec);
 }
@@ -118,28 +118,28 @@ RdCodec *
 __wrap_rd_codec_new (const gchar * name, guint hidden_size, GError ** error)
 {
   static const RdCodecClass klass = {
-    .bound = fake_bound,.encode = fake_encode,.check = fake_check,
-    .decode = fake_decode,.free = fake_free,.info = fake_info,
-    .needs_features = fake_needs_features
+    .bound = side_bound,.encode = side_encode,.check = side_check,
+    .decode = side_decode,.free = side_free,.info = side_info,
+    .needs_features = side_needs_features
   };
-  static const gchar *const names[] = { FAKE_CODEC_NONE, FAKE_CODEC_EMBEDDING,
-    FAKE_CODEC_BLOCKS, NULL
+  static const gchar *const names[] = { SIDE_CODEC_NONE, SIDE_CODEC_EMBEDDING,
+    SIDE_CODEC_BLOCKS, NULL
   };
-  FakeCodec *codec;
+  SideCodec *codec;
 
   if (!name || !g_strv_contains (names, name))
     return __real_rd_codec_new (name, hidden_size, error);
-  codec = g_new0 (FakeCodec, 1);
+  codec = g_new0 (SideCodec, 1);
   codec->parent.klass = &klass;
   codec->parent.id = g_intern_string (name);
   codec->parent.hidden_size = hidden_size;
   codec->parent.limit = G_MAXFLOAT;
   codec->info.model_name = "tiny";
-  codec->info.split_layer = strcmp (name, FAKE_CODEC_NONE) == 0 ? 3 : 2;
+  codec->info.split_layer = strcmp (name, SIDE_CODEC_NONE) == 0 ? 3 : 2;
   codec->info.hidden_size = 64;
   codec->info.n_blocks = 1;
-  codec->info.side_info = strcmp (name, FAKE_CODEC_BLOCKS) == 0 ?
-      RD_SIDE_INFO_BLOCKS : strcmp (name, FAKE_CODEC_EMBEDDING) == 0 ?
+  codec->info.side_info = strcmp (name, SIDE_CODEC_BLOCKS) == 0 ?
+      RD_SIDE_INFO_BLOCKS : strcmp (name, SIDE_CODEC_EMBEDDING) == 0 ?
       RD_SIDE_INFO_EMBEDDING : RD_SIDE_INFO_NONE;
   if (model_id[0])
     gst_rd_id_from_hex (model_id, codec->info.model_id);
