@@ -19,6 +19,7 @@ typedef struct
   /* Optional. */
   void (*set) (RdCodec * codec, const RdSettings * settings);
   const RdCodecInfo *(*info) (const RdCodec * codec);
+    gboolean (*needs_features) (const RdCodec * codec, const guint8 * payload, gsize size, gboolean packed);
 } RdCodecClass;
 
 /* First member of every codec's own struct. */

@@ -50,6 +50,14 @@ rd_codec_info (const RdCodec * codec)
   return codec->klass->info ? codec->klass->info (codec) : NULL;
 }
 
+gboolean
+rd_codec_needs_features (const RdCodec * codec, const guint8 * payload,
+    gsize size, gboolean packed)
+{
+  return codec->klass->needs_features
+      && codec->klass->needs_features (codec, payload, size, packed);
+}
+
 void
 rd_codec_set (RdCodec * codec, const RdSettings * settings)
 {

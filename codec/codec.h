@@ -37,7 +37,7 @@ typedef struct
   gsize n;                      /* rows (tokens) */
   guint32 position;             /* of the first row */
   const gint32 *ids;            /* n token ids, or NULL when not known */
-  const gfloat *features;       /* n x hidden size: what rd_codec_side_info() asks for, or NULL: nothing is predicted. Both sides give the
+  const gfloat *features;       /* n x hidden size: what rd_codec_info()->side_info asks for, or NULL: nothing is predicted. Both sides give the
                                  * same but for rounding */
 } RdRows;
 
@@ -89,6 +89,8 @@ gboolean rd_codec_encode (RdCodec * codec, const RdRows * rows, const gfloat * x
 /** rd_codec_check: whether a payload of @size bytes can hold @n tokens at all. For callers that allocate n x hidden_size floats on the
  * word of a peer; rd_codec_decode() checks the same. PAYLOAD error that names both sizes. */
 gboolean rd_codec_check (const RdCodec * codec, gsize n, gsize size, gboolean packed, GError ** error);
+/** rd_codec_needs_features: whether a payload was encoded with RdRows.features and cannot be decoded without. Damaged ones give either. */
+gboolean rd_codec_needs_features (const RdCodec * codec, const guint8 * payload, gsize size, gboolean packed);
 /** rd_codec_decode: the payload must hold exactly rows->n tokens. Every value written is finite. On an error @x is undefined. */
 gboolean rd_codec_decode (RdCodec * codec, const RdRows * rows, const guint8 * payload, gsize size, gboolean packed, gfloat * x, GError ** error);
 

@@ -13,6 +13,7 @@ typedef struct
   StGguf *gguf;
   const StModelIds *ids;
   guint n_blocks, first, last;
+  gint predictor;               /* blocks from 0 on that are wanted besides, with the embedding; -1 = not even that */
   gboolean tied;                /* the output matrix is the token embedding */
 } Part;
 
@@ -66,11 +67,13 @@ belongs (const Part * part, const gchar * name)
   static const gchar *const input[] = { "token_embd", "token_types",
     "position_embd"
   };
-  const gboolean head = part->first == 0, tail = part->last == part->n_blocks;
+  const gboolean head = part->first == 0
+      || part->predictor >= 0, tail = part->last == part->n_blocks;
   guint64 block;
 
   if (block_of (name, &block))
-    return block >= part->first && block < part->last;
+    return (block >= part->first && block < part->last)
+        || (part->predictor > 0 && block < (guint) part->predictor);
   if (tail && part->tied && strcmp (name, EMBEDDING) == 0)
     return TRUE;
   for (guint i = 0; i < G_N_ELEMENTS (input); i++) {
@@ -123,6 +126,12 @@ check_blocks (const Part * part, GError ** error)
         part->first, part->last);
     return FALSE;
   }
+  if (part->predictor > (gint) part->n_blocks) {
+    g_set_error (error, ST_PARTITION_ERROR, ST_PARTITION_ERROR_RANGE,
+        "%s: a predictor of %d blocks cannot be cut from a model of %u",
+        st_gguf_path (part->gguf), part->predictor, part->n_blocks);
+    return FALSE;
+  }
   return TRUE;
 }
 
@@ -132,7 +141,7 @@ check_complete (const Part * part, GError ** error)
 {
   g_autofree gboolean *seen = g_new0 (gboolean, part->last - part->first);
   const gchar *const ends[] = {
-    part->first == 0 ? EMBEDDING : NULL,
+    part->first == 0 || part->predictor >= 0 ? EMBEDDING : NULL,
     part->last == part->n_blocks ? OUTPUT_NORM : NULL,
   };
   g_autofree gchar *missing = NULL;
@@ -144,7 +153,7 @@ check_complete (const Part * part, GError ** error)
       continue;
     if (missing == NULL && st_gguf_find (part->gguf, name) == NULL)
       missing = g_strdup (name);
-    if (block_of (name, &block))
+    if (block_of (name, &block) && block >= part->first && block < part->last)
       seen[block - part->first] = TRUE;
   }
   for (guint i = 0; i < part->last - part->first && missing == NULL; i++) {
@@ -234,13 +243,15 @@ set_metadata (const Part * part, StGgufWriter * writer, gboolean keep_tokenizer)
 
 gboolean
 st_partition_write (StGguf * gguf, const gchar * tokenizer_id, guint first,
-    guint last, gboolean keep_tokenizer, const gchar * path,
+    guint last, gint predictor, gboolean keep_tokenizer, const gchar * path,
     StPartitionInfo * info, GError ** error)
 {
   g_autoptr (StGgufWriter) writer = st_gguf_writer_new ();
   g_autoptr (StModelIds) ids = NULL;
   StPartitionInfo local = { 0 };
-  Part part = {.gguf = gguf,.first = first,.last = last };
+  Part part = {.gguf = gguf,.first = first,.last = last,
+    .predictor = predictor
+  };
 
   if (!st_partition_n_blocks (gguf, &part.n_blocks, error))
     return FALSE;

@@ -34,10 +34,11 @@ typedef struct
  *  - the tensors of these blocks under their own names,
  *  - the token embedding when @first is 0,
  *  - the final norm and the output matrix (the token embedding where it is tied) when @last is the model's last,
+ *  - for the predictor of a codec file, the token embedding and the blocks 0 .. @predictor - 1 besides; @predictor -1: none,
  *  - tensors that every part needs (rope_freqs).
  * @tokenizer_id: as for st_model_ids_compute(). Every tensor is read once to be hashed and, if it goes along, once to be copied.
  * @info may be %NULL. */
-gboolean st_partition_write (StGguf * gguf, const gchar * tokenizer_id, guint first, guint last, gboolean keep_tokenizer,
-    const gchar * path, StPartitionInfo * info, GError ** error);
+gboolean st_partition_write (StGguf * gguf, const gchar * tokenizer_id, guint first, guint last, gint predictor,
+    gboolean keep_tokenizer, const gchar * path, StPartitionInfo * info, GError ** error);
 
 G_END_DECLS

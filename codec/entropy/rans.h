@@ -41,7 +41,7 @@ typedef struct
 } RdRansDecoder;
 
 /** rd_rans_decoder_init: starts decoding the @size bytes of @stream, which hold @n symbols. STREAM error if they
- * cannot. A few bytes may stand for many symbols: bound @n before allocating for it. */
+ * cannot. With 1 lane @n may be more than are there. A few bytes may stand for many symbols: bound @n before allocating for it. */
 gboolean rd_rans_decoder_init (RdRansDecoder * decoder, const RdTables * tables, guint lanes, gsize n, const guint8 * stream, gsize size,
     GError ** error);
 /** rd_rans_decode: the next @n @symbols under the tables @table[i] < rd_tables_count(). @n is a multiple of the lanes unless it reaches

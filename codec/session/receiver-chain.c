@@ -31,7 +31,7 @@ rd_stored_new (const RdFrame * frame)
   guint8 *bytes;
 
   stored->frame = *frame;
-  stored->ids_size = ((gsize) frame->n_ids * frame->id_bits + 7) / 8;
+  stored->ids_size = frame->ids_size;
   stored->cost = MAX (frame->payload_size, RD_RECEIVER_DATAGRAM_COST);
   size = stored->ids_size + frame->payload_size;
   bytes = g_malloc (MAX (size, 1));
@@ -96,10 +96,15 @@ rd_chain_clear (RdPeerSession * s)
 static gboolean
 ids_in_range (const RdPeerSession * s, const RdFrame * f)
 {
+  g_autofree gint32 *ids = NULL;
   guint32 i;
 
-  for (i = 0; s->header.vocab_size && i < f->n_ids; i++)
-    if ((guint32) rd_frame_id (f, i) >= s->header.vocab_size)
+  if (!s->header.vocab_size || f->n_ids == 0)
+    return TRUE;
+  ids = g_new (gint32, f->n_ids);
+  rd_frame_ids (f, ids);
+  for (i = 0; i < f->n_ids; i++)
+    if ((guint32) ids[i] >= s->header.vocab_size)
       return FALSE;
   return TRUE;
 }

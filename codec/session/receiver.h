@@ -55,7 +55,7 @@ typedef struct
   RdDeliveryType type;
   guint32 session;              /* local number, never used twice */
   const RdHeader *header;       /* valid until rd_receiver_taken() */
-  RdFrame frame;                /* epoch always valid; ids via rd_frame_id(), rd_frame_n_row_ids(), rd_frame_given_id() */
+  RdFrame frame;                /* epoch always valid; ids via rd_frame_ids(), rd_frame_n_row_ids(), rd_frame_given_id() */
   guint32 epoch, position;      /* STATES: of the frame; CANCEL: what to truncate to */
   const gchar *reason;
 } RdDelivery;

@@ -274,12 +274,11 @@ take_tokens (RdSender * s, const RdFrame * frame, gint64 now,
   input->position = from;
   input->n_ids = end > from ? (guint32) (end - from) : 0;
   input->finish = finish ? frame->finish : RD_FINISH_NONE;
-  s->input_ids = g_renew (gint32, s->input_ids, input->n_ids + 1);
-  for (i = 0; i < input->n_ids; i++) {
-    s->input_ids[i] = rd_frame_id (frame, from - frame->position + i);
-    rd_sender_note_token (s, from + i, s->input_ids[i]);
-  }
-  input->ids = s->input_ids;
+  s->input_ids = g_renew (gint32, s->input_ids, frame->n_ids + 1);
+  rd_frame_ids (frame, s->input_ids);
+  input->ids = s->input_ids + (frame->n_ids - input->n_ids);
+  for (i = 0; i < input->n_ids; i++)
+    rd_sender_note_token (s, from + i, input->ids[i]);
   s->tokens_next = MAX (s->tokens_next, (guint32) end);
   if (finish)
     s->finish_next = end + 1;

@@ -26,32 +26,6 @@ rd_session_check (const guint8 session_id[RD_SESSION_ID_BYTES],
   return (guint16) (rd_crc32c (crc, &le, sizeof le) % 65535 + 1);
 }
 
-gint32
-rd_frame_id (const RdFrame * frame, guint32 i)
-{
-  guint64 bit = (guint64) i * frame->id_bits;
-  const guint8 *p = frame->ids + bit / 8;
-  guint shift = bit % 8, have;
-  guint64 v = 0;
-
-  for (have = 0; have < shift + frame->id_bits; have += 8)
-    v |= (guint64) * p++ << have;
-  return (gint32) (v >> shift & ((G_GUINT64_CONSTANT (1) << frame->id_bits) -
-          1));
-}
-
-guint32
-rd_frame_n_row_ids (const RdFrame * frame)
-{
-  return frame->given ? frame->n_ids - 1 : frame->n_ids;
-}
-
-gint32
-rd_frame_given_id (const RdFrame * frame)
-{
-  return frame->given ? rd_frame_id (frame, frame->n_ids - 1) : -1;
-}
-
 gsize
 rd_frame_scan (const guint8 * data, gsize size)
 {
@@ -68,25 +42,6 @@ rd_frame_scan (const guint8 * data, gsize size)
     at++;
   }
   return size;
-}
-
-/* Ids: the packed bytes stay where they are; bits above the last id are zero so that there is one spelling. */
-static gboolean
-parse_ids (RdReader * r, RdFrame * frame, guint32 n)
-{
-  gsize bytes;
-
-  frame->n_ids = n;
-  frame->id_bits = rd_read_u8 (r);
-  if (r->bad || n > RD_MAX_FRAME_TOKENS + 1 || frame->id_bits < 1
-      || frame->id_bits > 31)
-    return FALSE;
-  bytes = rd_ids_packed_size (n, frame->id_bits);
-  frame->ids = rd_read_bytes (r, bytes);
-  if (!frame->ids)
-    return FALSE;
-  return (guint64) n *frame->id_bits % 8 == 0
-      || frame->ids[bytes - 1] >> ((guint64) n * frame->id_bits % 8) == 0;
 }
 
 static gboolean
@@ -153,7 +108,7 @@ parse_extension (RdReader * r, RdFrame * frame, GError ** error)
   frame->truncate = (flags & RD_EXT_TRUNCATE) != 0;
   frame->given = (flags & RD_EXT_GIVEN) != 0;
   frame->packed = (flags & RD_EXT_PACKED) != 0;
-  if ((flags & RD_EXT_IDS) && !parse_ids (r, frame, rd_read_varint32 (r)))
+  if ((flags & RD_EXT_IDS) && !rd_ids_parse (r, rd_read_varint32 (r), frame))
     return parse_invalid (error, "damaged token ids");
   if (flags & RD_EXT_FRAGMENT) {
     frame->fragment_offset = rd_read_varint32 (r);
@@ -203,7 +158,7 @@ parse_tokens (RdReader * r, RdFrame * frame, GError ** error)
   if (ack < 0 || ack > G_MAXUINT32)
     return parse_invalid (error, "TOKENS acknowledges no position");
   frame->ack_position = (guint32) ack;
-  if ((n && !parse_ids (r, frame, n)) || r->at != r->size)
+  if ((n && !rd_ids_parse (r, n, frame)) || r->at != r->size)
     return parse_invalid (error, "damaged ids in TOKENS");
   return TRUE;
 }

@@ -9,54 +9,6 @@ write_invalid (GError ** error, const gchar * what)
   return FALSE;
 }
 
-guint
-rd_id_bits (const gint32 * ids, guint32 n)
-{
-  guint32 all = 1, i;
-
-  for (i = 0; i < n; i++) {
-    if (ids[i] < 0)
-      return 0;
-    all |= (guint32) ids[i];
-  }
-  return g_bit_storage (all);
-}
-
-gsize
-rd_ids_packed_size (guint32 n, guint bits)
-{
-  return (gsize) (((guint64) n * bits + 7) / 8);
-}
-
-gsize
-rd_frame_ids_size (const gint32 * ids, guint32 n)
-{
-  return n ? rd_varint_size (n) + 1 +
-      rd_ids_packed_size (n, rd_id_bits (ids, n)) : 0;
-}
-
-/* n, width, then the ids packed with the lowest bit first */
-static gboolean
-append_ids (GByteArray * out, const gint32 * ids, guint32 n, GError ** error)
-{
-  guint bits = rd_id_bits (ids, n), filled = 0;
-  guint64 pending = 0;
-  guint32 i;
-
-  if (!bits)
-    return write_invalid (error, "a token id is negative");
-  rd_varint_append (out, n);
-  rd_append_u8 (out, (guint8) bits);
-  for (i = 0; i < n; i++) {
-    pending |= (guint64) (guint32) ids[i] << filled;
-    for (filled += bits; filled >= 8; filled -= 8, pending >>= 8)
-      rd_append_u8 (out, (guint8) pending);
-  }
-  if (filled)
-    rd_append_u8 (out, (guint8) pending);
-  return TRUE;
-}
-
 static gboolean
 check_states (const RdFrame * frame, const gint32 * ids, GError ** error)
 {
@@ -118,8 +70,8 @@ append_extension (GByteArray * out, const RdFrame * frame, guint8 flags,
     rd_varint_append (out, frame->count);
   if (flags & RD_EXT_EPOCH)
     rd_varint_append (out, frame->epoch);
-  if ((flags & RD_EXT_IDS) && !append_ids (out, ids, frame->n_ids, error))
-    return FALSE;
+  if ((flags & RD_EXT_IDS) && !rd_ids_append (ids, frame->n_ids, out))
+    return write_invalid (error, "a token id is negative");
   if (flags & RD_EXT_FRAGMENT) {
     rd_varint_append (out, frame->fragment_offset);
     rd_varint_append (out, frame->fragment_total);
@@ -148,9 +100,10 @@ append_tokens (GByteArray * out, const RdFrame * frame, const gint32 * ids,
       : (guint64) delta * 2);
   rd_varint_append (out, frame->value);
   rd_append_u8 (out, (guint8) frame->finish);
-  if (frame->n_ids)
-    return append_ids (out, ids, frame->n_ids, error);
-  rd_varint_append (out, 0);
+  if (frame->n_ids == 0)
+    rd_varint_append (out, 0);
+  else if (!rd_ids_append (ids, frame->n_ids, out))
+    return write_invalid (error, "a token id is negative");
   return TRUE;
 }
 

@@ -144,9 +144,10 @@ typedef struct
 
   /* STATES (optional) and TOKENS. In STATES the ids of the rows (all or none of them), then, if `given`, one more: the id of the token
    * at position + count. So n_ids is 0 or count without `given`, 1 or count + 1 with it. Use the functions below to read them. */
-  const guint8 *ids;            /* packed, id_bits each, lowest bit first */
+  const guint8 *ids;            /* as they travel; this and the next three are set by the parser, a writer needs n_ids only */
+  guint32 ids_size;             /* bytes */
+  guint8 id_bits;               /* of a packed id, or 32: they are entropy-coded */
   guint32 n_ids;
-  guint8 id_bits;               /* set by the parser */
 
   /* TOKENS and CONTROL */
   guint16 check;                /* rd_session_check(), 0 if the tail does not know the session */
@@ -169,8 +170,8 @@ typedef struct
   gsize size;                   /* bytes of the whole frame (set by the parser) */
 } RdFrame;
 
-/** rd_frame_id: id @i (below n_ids) of a parsed frame. */
-gint32 rd_frame_id (const RdFrame * frame, guint32 i);
+/** rd_frame_ids: the n_ids ids of a parsed frame. */
+void rd_frame_ids (const RdFrame * frame, gint32 * ids);
 /** rd_frame_n_row_ids: how many of the ids belong to the rows of a STATES frame: 0 or count. */
 guint32 rd_frame_n_row_ids (const RdFrame * frame);
 /** rd_frame_given_id: id of the token after the last row of a STATES frame with `given`, else -1. */
@@ -182,7 +183,7 @@ guint16 rd_session_check (const guint8 session_id[RD_SESSION_ID_BYTES], guint32 
  * them). A HEADER's payload comes from @header (else NULL); payload_size is ignored where the type defines the payload (HEADER, TOKENS).
  * Fields out of range are INVALID and leave @out as it was. */
 gboolean rd_frame_write (const RdFrame * frame, const RdHeader * header, const gint32 * ids, GByteArray * out, GError ** error);
-/** rd_frame_ids_size: bytes that @n ids, none negative, take in a STATES frame; 0 if @n is 0. */
+/** rd_frame_ids_size: bytes that @n ids, none negative, take in a frame; 0 if @n is 0. */
 gsize rd_frame_ids_size (const gint32 * ids, guint32 n);
 
 /** rd_frame_parse: parses the frame that starts at @data. TRUNCATED tells that more bytes are needed (frame->size then holds the

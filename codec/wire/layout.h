@@ -1,5 +1,6 @@
 /* Numbers of FORMAT.md that writer and parser share. Private to codec/wire. */
 #pragma once
+#include "codec/wire/bytes.h"
 #include "codec/wire/frame.h"
 
 G_BEGIN_DECLS
@@ -41,10 +42,15 @@ enum
   RD_HEADER_WISH_BASE = 33,     /* + 2 * bit number of the RdWishMask */
 };
 
-/** rd_id_bits: bits that the largest of @n ids needs (at least 1), 0 if one is negative. */
-guint rd_id_bits (const gint32 * ids, guint32 n);
-/** rd_ids_packed_size: bytes of @n ids of @bits each. */
-gsize rd_ids_packed_size (guint32 n, guint bits);
+/** rd_ids_append: @n > 0 ids with their number and form; FALSE, and nothing written, if one is negative. */
+gboolean rd_ids_append (const gint32 * ids, guint32 n, GByteArray * out);
+/** rd_ids_parse: what follows the number @n of ids: sets the frame's fields. FALSE if it is damaged. */
+gboolean rd_ids_parse (RdReader * r, guint32 n, RdFrame * frame);
+
+/** rd_id_code_append: the entropy-coded form of @n ids, none negative. FALSE, and nothing written, if one is too large for it. */
+gboolean rd_id_code_append (const gint32 * ids, guint32 n, GByteArray * out);
+/** rd_id_code_read: FALSE if the @size bytes do not stand for @n ids. @ids may be NULL. */
+gboolean rd_id_code_read (const guint8 * data, gsize size, guint32 n, gint32 * ids);
 
 /** rd_header_append: the records of a HEADER payload. */
 gboolean rd_header_append (const RdHeader * header, GByteArray * out, GError ** error);

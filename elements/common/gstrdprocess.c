@@ -21,6 +21,17 @@ gst_rd_post_error (GstElement * element, const GError * error)
       g_strdup (error->message), NULL, __FILE__, G_STRFUNC, __LINE__);
 }
 
+void
+gst_rd_hide_ids (GError ** error, StModel * model, guint32 position)
+{
+  if (!error || !g_error_matches (*error, ST_MODEL_ERROR, ST_MODEL_ERROR_INPUT))
+    return;
+  g_clear_error (error);
+  g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
+      "a token id at position %u or after is outside the vocabulary of %u",
+      position, st_model_config (model)->vocab_size);
+}
+
 GstFlowReturn
 gst_rd_fail_session (GstElement * element, GstPad * sinkpad,
     GstRdPartition * p, guint32 number, GError * error)
@@ -101,13 +112,7 @@ run (GstElement * element, GstPad * sinkpad, GstRdPartition * p,
     g_clear_error (&error);
     *flow = GST_FLOW_FLUSHING;
   } else {
-    /* Ids are nobody else's business: the error may go to a peer. */
-    if (g_error_matches (error, ST_MODEL_ERROR, ST_MODEL_ERROR_INPUT)) {
-      g_clear_error (&error);
-      g_set_error (&error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
-          "a token id at position %u or after is outside the vocabulary of %u",
-          rows->position, st_model_config (p->model)->vocab_size);
-    }
+    gst_rd_hide_ids (&error, p->model, rows->position);
     *flow = gst_rd_fail_session (element, sinkpad, p, session->number, error);
   }
   return GST_RD_DROPPED;

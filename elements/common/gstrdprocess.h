@@ -21,6 +21,9 @@ GstFlowReturn gst_rd_fail_session (GstElement * element, GstPad * sinkpad, GstRd
 /** Posts @error as an element error of its own domain. */
 void gst_rd_post_error (GstElement * element, const GError * error);
 
+/** gst_rd_hide_ids: an error about an id of rows at @position loses the id: ids are nobody else's business, and errors go to peers. */
+void gst_rd_hide_ids (GError ** error, StModel * model, guint32 position);
+
 /** gst_rd_refuse_caps: caps that this element cannot take: an element error here, and rd-error upstream for every session; both once.
  * Consumes @error. */
 void gst_rd_refuse_caps (GstElement * element, GstPad * sinkpad, GstRdInput * input, GError * error);

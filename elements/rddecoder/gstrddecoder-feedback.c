@@ -154,10 +154,9 @@ plays_recording (GstRdDecoder * self)
       && size >= 0;
 }
 
-/* With no `feedback` to leave by: up the pipeline, where rdencoder is if all is in one process. */
-static gboolean
-pass_upstream (GstRdDecoder * self, GstEvent * event, guint32 number,
-    gboolean * waits)
+gboolean
+gst_rd_decoder_pass_upstream (GstRdDecoder * self, GstEvent * event,
+    guint32 number, gboolean * waits)
 {
   g_mutex_lock (&self->lock);
   GstRdDecoderSession *session = gst_rd_decoder_find (self, number);
@@ -195,6 +194,18 @@ send_error (GstRdDecoder * self, guint32 number, const gchar * message)
   g_mutex_unlock (&self->lock);
 }
 
+/* The rows of these tokens may be here before this returns, and may have been coded with them. */
+static void
+note_tokens (GstRdDecoder * self, guint32 number, guint32 epoch,
+    guint32 position, const gint32 * ids, guint n_ids)
+{
+  g_mutex_lock (&self->lock);
+  GstRdDecoderSession *session = gst_rd_decoder_find (self, number);
+  if (session && session->codec && rd_codec_info (session->codec))
+    gst_rd_past_tokens (&session->past, epoch, position, ids, n_ids);
+  g_mutex_unlock (&self->lock);
+}
+
 gboolean
 gst_rd_decoder_src_event (GstPad * pad, GstObject * parent, GstEvent * event)
 {
@@ -210,9 +221,10 @@ gst_rd_decoder_src_event (GstPad * pad, GstObject * parent, GstEvent * event)
   (void) pad;
   if (gst_rd_event_parse_tokens (event, &number, &epoch, &position, &ids,
           &n_ids, &finish)) {
+    note_tokens (self, number, epoch, position, ids, n_ids);
     if (!feedback) {
-      taken = pass_upstream (self, event, number, &waits) || !waits
-          || plays_recording (self);
+      taken = gst_rd_decoder_pass_upstream (self, event, number, &waits)
+          || !waits || plays_recording (self);
       if (!taken)
         complain (self);
       return taken;
@@ -226,7 +238,7 @@ gst_rd_decoder_src_event (GstPad * pad, GstObject * parent, GstEvent * event)
     g_mutex_unlock (&self->lock);
   } else if (gst_rd_event_parse_error (event, &number, &message)) {
     if (!feedback)
-      return pass_upstream (self, event, number, &waits);
+      return gst_rd_decoder_pass_upstream (self, event, number, &waits);
     send_error (self, number, message);
   } else if (GST_EVENT_TYPE (event) != GST_EVENT_QOS) {
     return gst_pad_push_event (self->sinkpad, event);

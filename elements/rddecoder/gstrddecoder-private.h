@@ -3,6 +3,7 @@
 #include "codec/codec.h"
 #include "codec/session/receiver.h"
 #include "elements/common/gstrdcaps.h"
+#include "elements/common/gstrdpredictor.h"
 #include "elements/rddecoder/gstrddecoder.h"
 
 G_BEGIN_DECLS
@@ -18,6 +19,8 @@ typedef struct
   guint hidden_size;
   RdCodec *codec;               /* NULL if refused; source task */
   guint64 frames, tokens, payload_bytes;
+  GstRdPast past;               /* tokens that are known */
+  GstRdPrediction prediction;   /* source task */
 } GstRdDecoderSession;
 
 struct _GstRdDecoder
@@ -26,7 +29,7 @@ struct _GstRdDecoder
   GstPad *sinkpad, *srcpad, *feedback;  /* feedback: object lock */
 
   /* properties; object lock */
-  gchar *codec_name;
+  gchar *codec_name, *model;
   gint num_sessions, max_errors;
   guint max_peers, max_frame_bytes, session_timeout, linger;    /* ms */
   GstRdLossPolicy loss_policy;
@@ -34,6 +37,7 @@ struct _GstRdDecoder
   /* source task */
   gboolean stream_started, have_caps;
   GstRdStateInfo info;          /* of the caps */
+  GstRdPredictor *predictor;    /* NULL until a codec asks for it */
   GstBuffer *pending;           /* rows that are being pushed, or that a flush sent back */
 
   /* `lock` guards what follows; `cond` is signalled when any of it changes */
@@ -52,6 +56,8 @@ struct _GstRdDecoder
   guint ended, errors;
   guint64 bytes, lost_bytes, tokens, payload_bytes, decode_ns;
   guint raw_bits;               /* of one token at 16 bits a value */
+
+  gint cancel;                  /* atomic: the predictor stops */
 };
 
 /* gstrddecoder-session.c; the caller holds `lock` */
@@ -84,13 +90,24 @@ void gst_rd_decoder_set_flushing (GstRdDecoder * self, gboolean flushing);
 GstFlowReturn gst_rd_decoder_push_rows (GstRdDecoder * self);
 /** Pushes (again) what is pending; it stays pending when a flush sends it back. */
 GstFlowReturn gst_rd_decoder_push_pending (GstRdDecoder * self);
+/** What HEADER says of the states. */
+void gst_rd_decoder_info_from_header (GstRdStateInfo * info, const RdHeader * header);
 /** Gives the delivery back if there is one. The caller holds the lock. */
 void gst_rd_decoder_taken (GstRdDecoder * self);
-/** Ends a session with an error that its head is told. */
+/** Ends a session with an error that its head is told. Takes the lock itself. */
 void gst_rd_decoder_refuse (GstRdDecoder * self, guint32 number, const gchar * message);
+
+/* gstrddecoder-side.c: token side information; source task */
+/** Checks that @codec fits the stream @header tells of, and opens the predictor if it has one and `model` is set. */
+gboolean gst_rd_decoder_side_open (GstRdDecoder * self, const RdCodec * codec, const RdHeader * header, GError ** error);
+/** Features for the rows of @frame if its payload needs them; their ids are noted already. NULL with @error unset: none are needed. */
+const gfloat *gst_rd_decoder_side_features (GstRdDecoder * self, GstRdDecoderSession * session, const RdFrame * frame, GError ** error);
 
 /* gstrddecoder-feedback.c */
 GstPad *gst_rd_decoder_feedback_new (GstPadTemplate * templ, const gchar * name);
+/** With no `feedback` to leave by: up the pipeline, where rdencoder is if all is in one process. TRUE if somebody there took it; *waits: the
+ * session's head listens for what the tail says. */
+gboolean gst_rd_decoder_pass_upstream (GstRdDecoder * self, GstEvent * event, guint32 number, gboolean * waits);
 gboolean gst_rd_decoder_src_event (GstPad * pad, GstObject * parent, GstEvent * event);
 
 G_END_DECLS

@@ -1,5 +1,6 @@
 /* Rows through rddecoder: decodes what the receiver hands over and pushes it, prefill rows as many at a time as are here. */
 #include "elements/rddecoder/gstrddecoder-private.h"
+#include "elements/common/gstrdevents.h"
 #include "elements/common/gstrdmeta.h"
 #include "elements/common/gstrdpair.h"
 #include <string.h>
@@ -39,23 +40,53 @@ void
 gst_rd_decoder_refuse (GstRdDecoder * self, guint32 number,
     const gchar * message)
 {
+  gboolean waits;
+
   GST_WARNING_OBJECT (self, "session %u refused: %s", number, message);
   g_mutex_lock (&self->lock);
   gst_rd_decoder_tell_error (self, number, message);
   g_mutex_unlock (&self->lock);
+  if (!gst_rd_decoder_has_feedback (self))
+    gst_rd_decoder_pass_upstream (self, gst_rd_event_new_error (number,
+            message), number, &waits);
+}
+
+/* What the frame says of its rows' tokens and of the one after them. */
+static void
+note_ids (GstRdDecoder * self, Batch * batch, const gint32 * ids)
+{
+  const RdFrame *frame = &self->delivery.frame;
+  GstRdPast *past = &batch->session->past;
+
+  if (!rd_codec_info (batch->session->codec))
+    return;
+  g_mutex_lock (&self->lock);
+  gst_rd_past_rows (past, self->delivery.epoch, frame->position, frame->count,
+      frame->step, ids);
+  if (frame->given)
+    gst_rd_past_tokens (past, self->delivery.epoch,
+        frame->position + frame->count, &batch->given_id, 1);
+  g_mutex_unlock (&self->lock);
 }
 
 static gboolean
-decode (Batch * batch, const RdFrame * frame, const gint32 * ids,
-    GError ** error)
+decode (GstRdDecoder * self, Batch * batch, const gint32 * ids, GError ** error)
 {
+  const RdFrame *frame = &self->delivery.frame;
   GstRdDecoderSession *session = batch->session;
   RdRows rows = {.n = frame->count,.position = frame->position,.ids = ids };
   gsize hidden = session->hidden_size;
+  GError *failed = NULL;
 
   if (!rd_codec_check (session->codec, rows.n, frame->payload_size,
           frame->packed, error))
     return FALSE;
+  note_ids (self, batch, ids);
+  rows.features = gst_rd_decoder_side_features (self, session, frame, &failed);
+  if (failed) {
+    g_propagate_error (error, failed);
+    return FALSE;
+  }
   gfloat *x = g_try_realloc_n (batch->x, batch->n + rows.n,
       sizeof (gfloat) * hidden);
   if (!x) {
@@ -78,12 +109,12 @@ batch_add (GstRdDecoder * self, Batch * batch, GError ** error)
   GstClockTime start = gst_util_get_timestamp ();
   guint had = batch->ids->len;
 
-  for (guint32 i = 0; i < n_ids; i++) {
-    gint32 id = rd_frame_id (frame, i);
-
-    g_array_append_val (batch->ids, id);
-  }
-  if (!decode (batch, frame, n_ids ? &g_array_index (batch->ids, gint32, had) :
+  g_array_set_size (batch->ids, had + frame->n_ids);
+  rd_frame_ids (frame, &g_array_index (batch->ids, gint32, had));
+  batch->given_id = frame->given ? g_array_index (batch->ids, gint32,
+      batch->ids->len - 1) : -1;
+  g_array_set_size (batch->ids, had + n_ids);
+  if (!decode (self, batch, n_ids ? &g_array_index (batch->ids, gint32, had) :
           NULL, error)) {
     g_array_set_size (batch->ids, had);
     return FALSE;
@@ -91,7 +122,6 @@ batch_add (GstRdDecoder * self, Batch * batch, GError ** error)
   if (batch->n == 0)
     batch->position = self->delivery.position;
   batch->n += frame->count;
-  batch->given_id = rd_frame_given_id (frame);
   batch->last = self->delivery;
   g_mutex_lock (&self->lock);
   batch->session->frames++;
@@ -208,7 +238,9 @@ gst_rd_decoder_push_rows (GstRdDecoder * self)
     self->pending = batch_to_buffer (self, &batch);
   if (self->pending)
     result = gst_rd_decoder_push_pending (self);
-  if (error && result == GST_FLOW_OK)
+  if (g_error_matches (error, ST_MODEL_ERROR, ST_MODEL_ERROR_CANCELLED))
+    result = GST_FLOW_FLUSHING;
+  else if (error && result == GST_FLOW_OK)
     result = decode_error (self, number, error);
   g_array_unref (batch.ids);
   g_free (batch.x);

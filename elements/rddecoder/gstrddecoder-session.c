@@ -12,6 +12,8 @@ session_free (gpointer data)
   GstRdDecoderSession *session = data;
 
   rd_codec_free (session->codec);
+  gst_rd_past_clear (&session->past);
+  gst_rd_prediction_clear (&session->prediction);
   g_free (session);
 }
 
@@ -43,6 +45,7 @@ gst_rd_decoder_add (GstRdDecoder * self, guint32 number,
   memcpy (session->id, header->session_id, RD_SESSION_ID_BYTES);
   session->has_feedback = header->has_feedback;
   session->hidden_size = header->hidden_size;
+  gst_rd_past_init (&session->past);
   g_ptr_array_add (self->sessions, session);
   return session;
 }

@@ -10,8 +10,8 @@ GST_DEBUG_CATEGORY_EXTERN (gst_rd_decoder_debug);
 
 /* ---- the begin of a session ---- */
 
-static void
-info_from_header (GstRdStateInfo * info, const RdHeader * header)
+void
+gst_rd_decoder_info_from_header (GstRdStateInfo * info, const RdHeader * header)
 {
   memset (info, 0, sizeof *info);
   info->layout = GST_RD_LAYOUT_HIDDEN_STATES;
@@ -86,7 +86,7 @@ agree (GstRdDecoder * self, const RdHeader * header)
 {
   GstRdStateInfo info;
 
-  info_from_header (&info, header);
+  gst_rd_decoder_info_from_header (&info, header);
   if (self->have_caps && same_model (&info, &self->info))
     return NULL;
   if (self->have_caps)
@@ -122,12 +122,18 @@ make_codec (GstRdDecoder * self, const RdHeader * header, GError ** error)
     return NULL;
   }
   g_autoptr (RdCodec) codec = rd_codec_new (name, header->hidden_size, error);
+  const RdCodecInfo *info = codec ? rd_codec_info (codec) : NULL;
   if (codec && strcmp (rd_codec_id (codec), header->codec) != 0) {
     g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_UNKNOWN,
-        "The stream is coded with \"%s\", the codec of rddecoder is \"%s\"",
-        header->codec, rd_codec_id (codec));
+        "The stream is coded with \"%s\" for %s split %u, the codec file of "
+        "rddecoder is \"%s\"%s%s: set codec to the stream's file",
+        header->codec, header->model_name[0] ? header->model_name : "a model",
+        header->split_layer, rd_codec_id (codec), info ? " for " : "",
+        info ? info->model_name : "");
     return NULL;
   }
+  if (codec && !gst_rd_decoder_side_open (self, codec, header, error))
+    return NULL;
   return g_steal_pointer (&codec);
 }
 

@@ -12,6 +12,10 @@
  * head. Without it the tokens run up the pipeline as events, which is all that
  * a pipeline in one process needs.
  *
+ * A stream that was made with rdencoder's token-side-info also takes `model`:
+ * the first blocks of the model run here on the tokens that the tail sampled
+ * or that came with the frames.
+ *
  * ## Example launch lines
  * |[
  * gst-launch-1.0 udpsrc port=5000 ! rddecoder name=d ! transformertail model=model.gguf ! fdsink sync=false async=false  d.feedback ! udpsink host=127.0.0.1 port=5001 sync=false async=false
@@ -41,6 +45,7 @@ enum
 {
   PROP_0,
   PROP_CODEC,
+  PROP_MODEL,
   PROP_NUM_SESSIONS,
   PROP_MAX_PEERS,
   PROP_SESSION_TIMEOUT,
@@ -134,6 +139,8 @@ reset (GstRdDecoder * self)
   self->use_max_frame = self->max_frame_bytes;
   GST_OBJECT_UNLOCK (self);
   g_mutex_unlock (&self->lock);
+  g_clear_pointer (&self->predictor, gst_rd_predictor_free);
+  g_atomic_int_set (&self->cancel, FALSE);
   self->stream_started = self->have_caps = FALSE;
 }
 
@@ -145,8 +152,11 @@ gst_rd_decoder_change_state (GstElement * element, GstStateChange transition)
   if (transition == GST_STATE_CHANGE_READY_TO_PAUSED)
     reset (self);
   /* Whoever waits for room holds the stream lock that the base class is about to take. */
-  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY)
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
+    /* A flush does not do this: the rows are acknowledged and would be lost. */
+    g_atomic_int_set (&self->cancel, TRUE);
     gst_rd_decoder_set_flushing (self, TRUE);
+  }
   return GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
 }
 
@@ -165,6 +175,10 @@ gst_rd_decoder_set_property (GObject * object, guint id, const GValue * value,
     case PROP_CODEC:
       g_free (self->codec_name);
       self->codec_name = g_value_dup_string (value);
+      break;
+    case PROP_MODEL:
+      g_free (self->model);
+      self->model = g_value_dup_string (value);
       break;
     case PROP_NUM_SESSIONS:
       self->num_sessions = g_value_get_int (value);
@@ -214,6 +228,9 @@ gst_rd_decoder_get_property (GObject * object, guint id, GValue * value,
     case PROP_CODEC:
       g_value_set_string (value, self->codec_name);
       break;
+    case PROP_MODEL:
+      g_value_set_string (value, self->model);
+      break;
     case PROP_NUM_SESSIONS:
       g_value_set_int (value, self->num_sessions);
       break;
@@ -249,7 +266,9 @@ gst_rd_decoder_finalize (GObject * object)
   rd_receiver_free (self->receiver);
   gst_clear_buffer (&self->pending);
   g_ptr_array_unref (self->sessions);
+  gst_rd_predictor_free (self->predictor);
   g_free (self->codec_name);
+  g_free (self->model);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->cond);
   G_OBJECT_CLASS (parent_class)->finalize (object);
@@ -265,6 +284,11 @@ install_properties (GObjectClass * klass)
       g_param_spec_string ("codec", "Codec file",
           "Codec file for streams that are not coded with f32, f16, int8 or "
           "int4", NULL, READY_FLAGS));
+  g_object_class_install_property (klass, PROP_MODEL,
+      g_param_spec_string ("model", "Model",
+          "Path of the model's GGUF file, or a part of it with its first blocks "
+          "(rdpartition --with-predictor), for streams that use token side "
+          "information", NULL, READY_FLAGS));
   g_object_class_install_property (klass, PROP_NUM_SESSIONS,
       g_param_spec_int ("num-sessions", "Number of sessions",
           "Sessions after which the stream ends; -1 = serve for ever", -1,

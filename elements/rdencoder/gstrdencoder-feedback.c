@@ -36,10 +36,13 @@ take_frame (const RdFrame * frame, gpointer user_data)
   if (frame->type != RD_FRAME_TOKENS && frame->type != RD_FRAME_CONTROL)
     return;
   rd_sender_feed (session->sender, frame, g_get_monotonic_time (), &input);
-  if (input.tokens)
+  if (input.tokens) {
+    gst_rd_past_tokens (&session->told, input.epoch, input.position, input.ids,
+        input.n_ids);
     g_queue_push_tail (&news->events,
         gst_rd_event_new_tokens (session->number, input.epoch, input.position,
             input.ids, input.n_ids, input.finish));
+  }
   if (input.error) {
     SessionError error = { session->number, input.error };
 

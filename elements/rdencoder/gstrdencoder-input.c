@@ -90,14 +90,22 @@ send_group (GstRdEncoder * self, guint32 number, const RdStates * states,
 }
 
 static gboolean
-encode (GstRdEncoder * self, const GstRdRows * rows, gsize from, gsize n,
-    gboolean * packed, GError ** error)
+encode (GstRdEncoder * self, const GstRdRows * rows,
+    const GstRdSidePlan * plan, gsize from, gsize n, gboolean * packed,
+    GError ** error)
 {
   RdRows group = {.n = n,.position = rows->position + (guint32) from,
     .ids = rows->ids ? rows->ids + from : NULL
   };
   GstClockTime start = gst_util_get_timestamp ();
 
+  if (plan->past) {
+    group.features = gst_rd_predictor_features (self->predictor,
+        &plan->past->prediction, &plan->past->past, NULL, group.position, n,
+        &self->cancel, error);
+    if (!group.features)
+      return FALSE;
+  }
   g_byte_array_set_size (self->payload, 0);
   gboolean good = rd_codec_encode (self->codec, &group,
       rows->x + from * self->input.info.hidden_size, self->use_pack,
@@ -113,10 +121,13 @@ encode (GstRdEncoder * self, const GstRdRows * rows, gsize from, gsize n,
 static GstFlowReturn
 send_rows (GstRdEncoder * self, const GstRdRows * rows, GError ** error)
 {
-  gboolean send_ids = rows->ids && (rows->flags & GST_RD_META_SEND_IDS);
   gboolean given = (rows->flags & GST_RD_META_GIVEN) != 0;
-  gsize most = rows_per_frame (self, send_ids);
   GstFlowReturn result = GST_FLOW_OK;
+  GstRdSidePlan plan;
+
+  if (!gst_rd_encoder_side_plan (self, rows, &plan, error))
+    return GST_FLOW_ERROR;
+  gsize most = rows_per_frame (self, plan.send_ids);
 
   for (gsize i = 0; i < rows->n && result == GST_FLOW_OK; i += most) {
     gsize n = MIN (most, rows->n - i);
@@ -129,10 +140,10 @@ send_rows (GstRdEncoder * self, const GstRdRows * rows, GError ** error)
       .sample = last && (rows->flags & GST_RD_META_SAMPLE),
       .given = last && given && rows->given_id >= 0,
       .given_id = rows->given_id,
-      .ids = send_ids ? rows->ids + i : NULL,
+      .ids = plan.send_ids ? rows->ids + i : NULL,
     };
 
-    if (!encode (self, rows, i, n, &packed, error))
+    if (!encode (self, rows, &plan, i, n, &packed, error))
       return GST_FLOW_ERROR;
     states.packed = packed;
     result = send_group (self, rows->session, &states, error);
@@ -190,6 +201,10 @@ prepare (GstRdEncoder * self, GstBuffer * buffer, GError ** error)
   self->codec = rd_codec_new (name, self->input.info.hidden_size, error);
   if (!self->codec)
     return FALSE;
+  if (!gst_rd_encoder_side_open (self, error)) {
+    g_clear_pointer (&self->codec, rd_codec_free);
+    return FALSE;
+  }
   RdHeader header = { 0, };
   gst_rd_encoder_fill_header (self, &header);
   caps = gst_pad_get_pad_template_caps (self->srcpad);
@@ -286,6 +301,10 @@ gst_rd_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
   else if (!drop && result == GST_FLOW_OK)
     result = send_rows (self, &rows, &error);
   gst_rd_rows_clear (&rows);
+  if (g_error_matches (error, ST_MODEL_ERROR, ST_MODEL_ERROR_CANCELLED)) {
+    g_clear_error (&error);
+    result = GST_FLOW_FLUSHING;
+  }
   return error ? report_chain_error (self, error) : result;
 }
 
@@ -353,6 +372,8 @@ session_event (GstRdEncoder * self, GstEvent * event)
   gboolean mine = TRUE;
 
   begin_session (self, event);
+  if (gst_rd_event_parse_session_end (event, &number))
+    gst_rd_encoder_side_end (self, number);
   g_mutex_lock (&self->lock);
   if (gst_rd_event_parse_session_end (event, &number)) {
     session = gst_rd_encoder_find (self, number);

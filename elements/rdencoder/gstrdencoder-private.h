@@ -4,6 +4,7 @@
 #include "codec/session/sender.h"
 #include "elements/rdencoder/gstrdencoder.h"
 #include "elements/common/gstrdinput.h"
+#include "elements/common/gstrdpredictor.h"
 
 G_BEGIN_DECLS
 
@@ -19,7 +20,22 @@ typedef struct
   RdSender *sender;             /* NULL until the first buffer */
   guint32 epoch;                /* of the last rows */
   guint32 next_position;        /* of buffers without a meta */
+  GstRdPast told;               /* ids that the tail has: it sampled them, or they were sent */
 } GstRdEncoderSession;
+
+/** GstRdEncoderPast: tokens of one local session, for the predictor. */
+typedef struct
+{
+  GstRdPast past;
+  GstRdPrediction prediction;
+} GstRdEncoderPast;
+
+/** GstRdSidePlan: what becomes of the ids of one buffer's rows. */
+typedef struct
+{
+  gboolean send_ids;            /* in band */
+  GstRdEncoderPast *past;       /* features are made from it; NULL: none */
+} GstRdSidePlan;
 
 struct _GstRdEncoder
 {
@@ -27,7 +43,8 @@ struct _GstRdEncoder
   GstPad *sinkpad, *srcpad, *feedback;  /* feedback: object lock */
 
   /* properties; object lock */
-  gchar *codec_name;
+  gchar *codec_name, *model;
+  GstRdTokenSideInfo token_side_info;
   gboolean pack;
   guint max_payload_size, frame_tokens, key_int_max, window_bytes, reply_port;
   guint64 replay_bytes;
@@ -41,6 +58,9 @@ struct _GstRdEncoder
   guint use_mtu;                /* as it was when the codec was made */
   RdCodec *codec;               /* NULL until the first buffer */
   GByteArray *payload;
+  GstRdTokenSideInfo use_side_info;     /* NONE if the codec has no use for it */
+  GstRdPredictor *predictor;    /* NULL: none is used */
+  GHashTable *pasts;            /* session number -> GstRdEncoderPast */
 
   /* source task */
   GBytes *unsent;               /* or NULL */
@@ -62,6 +82,8 @@ struct _GstRdEncoder
   RdSenderStats past;           /* sums over sessions that are over */
   guint64 encode_ns, clipped;
   guint raw_bits;               /* of one token at 16 bits a value */
+
+  gint cancel;                  /* atomic: the predictor stops */
 };
 
 /* gstrdencoder-session.c; the caller holds `lock` unless it says otherwise */
@@ -91,6 +113,16 @@ void gst_rd_encoder_fill_header (GstRdEncoder * self, RdHeader * header);
 GstFlowReturn gst_rd_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer);
 gboolean gst_rd_encoder_sink_event (GstPad * pad, GstObject * parent, GstEvent * event);
 gboolean gst_rd_encoder_sink_query (GstPad * pad, GstObject * parent, GstQuery * query);
+
+/* gstrdencoder-side.c: token side information; streaming thread of the sink pad */
+/** Checks that the codec fits the stream, and opens the predictor that it needs. */
+gboolean gst_rd_encoder_side_open (GstRdEncoder * self, GError ** error);
+/** What to do with the ids of @rows. Takes the lock. */
+gboolean gst_rd_encoder_side_plan (GstRdEncoder * self, const GstRdRows * rows, GstRdSidePlan * plan, GError ** error);
+/** Session @number is over. */
+void gst_rd_encoder_side_end (GstRdEncoder * self, guint32 number);
+void gst_rd_encoder_side_close (GstRdEncoder * self);
+GHashTable *gst_rd_encoder_pasts_new (void);
 
 /* gstrdencoder-task.c */
 /** TRUE wakes whoever waits and makes the task pause. Takes the lock itself. */

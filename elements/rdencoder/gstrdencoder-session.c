@@ -16,6 +16,7 @@ session_free (gpointer data)
   rd_sender_free (session->sender);
   rd_header_clear (&session->header);
   rd_wishes_clear (&session->wishes);
+  gst_rd_past_clear (&session->told);
   g_free (session);
 }
 
@@ -85,6 +86,7 @@ gst_rd_encoder_add (GstRdEncoder * self, guint32 number)
   GstRdEncoderSession *session = g_new0 (GstRdEncoderSession, 1);
   session->number = number;
   session->alias = (guint8) self->next_alias++;
+  gst_rd_past_init (&session->told);
   g_ptr_array_add (self->sessions, session);
   return session;
 }
@@ -197,6 +199,8 @@ stats_structure (GstRdEncoder * self, const RdSenderStats * s)
       "payload-bytes", G_TYPE_UINT64, s->payload_bytes,
       "header-bytes", G_TYPE_UINT64, s->header_bytes,
       "id-bytes", G_TYPE_UINT64, s->id_bytes,
+      "ids-bits-per-token", G_TYPE_DOUBLE,
+      gst_rd_bits_per_token (s->id_bytes, s->tokens),
       "feedback-bytes", G_TYPE_UINT64, s->bytes_received,
       "bits-per-token", G_TYPE_DOUBLE, gst_rd_bits_per_token (s->bytes,
           s->tokens), "payload-bits-per-token", G_TYPE_DOUBLE,

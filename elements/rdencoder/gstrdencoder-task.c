@@ -203,6 +203,7 @@ gst_rd_encoder_loop (gpointer pad)
 void
 gst_rd_encoder_set_flushing (GstRdEncoder * self, gboolean flushing)
 {
+  g_atomic_int_set (&self->cancel, flushing);
   g_mutex_lock (&self->lock);
   self->flushing = flushing;
   if (!flushing) {

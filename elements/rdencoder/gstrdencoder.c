@@ -10,6 +10,13 @@
  * is lost is sent again, and the sampled tokens go upstream as events. Without
  * it the frames are just pushed.
  *
+ * Nothing of the text is sent but what the hidden states tell (which is
+ * much: whoever holds the model can recover it). With a codec file that
+ * predicts states from tokens, `token-side-info=all` makes frames a good
+ * deal smaller and sends the token ids of the prompt with them, so that
+ * the tail sees the text as it is; `generated` uses only the tokens that
+ * the tail has sampled itself. Both need `model` here and at rddecoder.
+ *
  * ## Example launch lines
  * |[
  * gst-launch-1.0 tokensrc model=model.gguf prompt="Once upon a time" ! transformerhead model=model.gguf split-layer=10 ! rdencoder name=e ! udpsink host=127.0.0.1 port=5000 sync=false async=false  udpsrc port=5001 ! e.feedback
@@ -31,6 +38,7 @@ GST_DEBUG_CATEGORY (gst_rd_encoder_debug);
 #define GST_CAT_DEFAULT gst_rd_encoder_debug
 
 #define DEFAULT_CODEC "f16"
+#define DEFAULT_TOKEN_SIDE_INFO GST_RD_TOKEN_SIDE_INFO_NONE
 #define DEFAULT_PACK TRUE
 #define DEFAULT_MAX_PAYLOAD_SIZE 1400
 #define DEFAULT_FRAME_TOKENS 64
@@ -46,6 +54,8 @@ enum
 {
   PROP_0,
   PROP_CODEC,
+  PROP_MODEL,
+  PROP_TOKEN_SIDE_INFO,
   PROP_PACK,
   PROP_MAX_PAYLOAD_SIZE,
   PROP_FRAME_TOKENS,
@@ -82,13 +92,19 @@ G_DEFINE_FINAL_TYPE (GstRdEncoder, gst_rd_encoder, GST_TYPE_ELEMENT)
      static gboolean pass_upstream (GstRdEncoder * self, GstEvent * event)
 {
   guint8 id[RD_SESSION_ID_BYTES];
-  guint32 number = GST_RD_ALL_SESSIONS;
+  guint32 number = GST_RD_ALL_SESSIONS, unused, epoch, position;
+  const gint32 *ids;
+  RdFinish finish;
+  guint n_ids;
 
   if (gst_rd_event_get_wire_session (event, id)) {
     g_mutex_lock (&self->lock);
     GstRdEncoderSession *session = gst_rd_encoder_find_id (self, id);
     if (session)
       number = session->number;
+    if (session && gst_rd_event_parse_tokens (event, &unused, &epoch,
+            &position, &ids, &n_ids, &finish))
+      gst_rd_past_tokens (&session->told, epoch, position, ids, n_ids);
     g_mutex_unlock (&self->lock);
     if (!session) {
       gst_event_unref (event);
@@ -174,6 +190,7 @@ reset (GstRdEncoder * self)
   g_clear_pointer (&self->unsent, g_bytes_unref);
   gst_rd_input_flush (&self->input);
   self->input.configured = self->have_segment = FALSE;
+  gst_rd_encoder_side_close (self);
   g_clear_pointer (&self->codec, rd_codec_free);
 }
 
@@ -228,6 +245,13 @@ gst_rd_encoder_set_property (GObject * object, guint id, const GValue * value,
       if (!self->codec_name)
         self->codec_name = g_strdup (DEFAULT_CODEC);
       break;
+    case PROP_MODEL:
+      g_free (self->model);
+      self->model = g_value_dup_string (value);
+      break;
+    case PROP_TOKEN_SIDE_INFO:
+      self->token_side_info = g_value_get_enum (value);
+      break;
     case PROP_PACK:
       self->pack = g_value_get_boolean (value);
       break;
@@ -279,6 +303,12 @@ gst_rd_encoder_get_property (GObject * object, guint id, GValue * value,
     case PROP_CODEC:
       g_value_set_string (value, self->codec_name);
       break;
+    case PROP_MODEL:
+      g_value_set_string (value, self->model);
+      break;
+    case PROP_TOKEN_SIDE_INFO:
+      g_value_set_enum (value, self->token_side_info);
+      break;
     case PROP_PACK:
       g_value_set_boolean (value, self->pack);
       break;
@@ -326,8 +356,11 @@ gst_rd_encoder_finalize (GObject * object)
   g_clear_pointer (&self->unsent, g_bytes_unref);
   g_byte_array_unref (self->payload);
   gst_rd_input_clear (&self->input);
+  gst_rd_encoder_side_close (self);
+  g_hash_table_unref (self->pasts);
   rd_codec_free (self->codec);
   g_free (self->codec_name);
+  g_free (self->model);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->cond);
   G_OBJECT_CLASS (parent_class)->finalize (object);
@@ -352,6 +385,20 @@ install_properties (GObjectClass * klass)
       g_param_spec_string ("codec", "Codec",
           "How hidden states are coded: f32, f16, int8 or int4",
           DEFAULT_CODEC, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
+          GST_PARAM_MUTABLE_READY));
+  g_object_class_install_property (klass, PROP_MODEL,
+      g_param_spec_string ("model", "Model",
+          "Path of the model's GGUF file, or a part of it with its first blocks "
+          "(rdpartition --with-predictor); only token-side-info needs it", NULL,
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
+          GST_PARAM_MUTABLE_READY));
+  g_object_class_install_property (klass, PROP_TOKEN_SIDE_INFO,
+      g_param_spec_enum ("token-side-info", "Token side information",
+          "Whose token ids help to code the states, if the codec file can use "
+          "them. \"all\" sends the prompt's token ids: whoever receives the "
+          "stream can read the text (as whoever holds the model could from the "
+          "states)", GST_TYPE_RD_TOKEN_SIDE_INFO, DEFAULT_TOKEN_SIDE_INFO,
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
           GST_PARAM_MUTABLE_READY));
   g_object_class_install_property (klass, PROP_PACK,
       g_param_spec_boolean ("pack", "Pack",
@@ -423,6 +470,7 @@ gst_rd_encoder_class_init (GstRdEncoderClass * klass)
       "Hidden states encoder", "Codec/Encoder/Tensor",
       "Encodes hidden states and owns the head's end of a session",
       "gst-split-transformer");
+  gst_type_mark_as_plugin_api (GST_TYPE_RD_TOKEN_SIDE_INFO, 0);
 }
 
 static void
@@ -434,6 +482,7 @@ gst_rd_encoder_init (GstRdEncoder * self)
   g_queue_init (&self->held);
   self->sessions = gst_rd_encoder_sessions_new ();
   self->payload = g_byte_array_new ();
+  self->pasts = gst_rd_encoder_pasts_new ();
   gst_rd_input_init (&self->input);
   self->next_alias = g_random_int ();
   self->ending_number = GST_RD_ALL_SESSIONS;

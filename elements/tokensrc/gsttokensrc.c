@@ -332,8 +332,9 @@ install_properties (GObjectClass * klass)
           DEFAULT_ADD_BOS, flags));
   g_object_class_install_property (klass, PROP_SEND_IDS,
       g_param_spec_boolean ("send-ids", "Send ids",
-          "Let the prompt's token ids travel to the tail (needed for "
-          "scoring; penalties then count the prompt)", FALSE, flags));
+          "Let the prompt's token ids travel to the tail, which can then read "
+          "the text (needed for scoring; penalties then count the prompt)",
+          FALSE, flags));
   g_object_class_install_property (klass, PROP_IS_LIVE,
       g_param_spec_boolean ("is-live", "Is live",
           "Run in PLAYING only, by the clock; false for scoring a file",

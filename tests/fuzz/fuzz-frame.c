@@ -12,10 +12,8 @@ check_again (const RdFrame * f, const RdHeader * header)
   g_autofree gint32 *ids = g_new0 (gint32, f->n_ids + 1);
   g_autoptr (GByteArray) out = g_byte_array_new ();
   RdFrame g;
-  guint32 i;
 
-  for (i = 0; i < f->n_ids; i++)
-    ids[i] = rd_frame_id (f, i);
+  rd_frame_ids (f, ids);
   g_assert_true (rd_frame_write (f, header, ids, out, NULL));
   g_assert_true (rd_frame_parse (out->data, out->len, G_MAXUINT32, &g, NULL));
   g_assert_cmpuint (g.type, ==, f->type);
@@ -88,6 +86,10 @@ GBytes *
 fuzz_seed (guint i)
 {
   static const gint32 ids[] = { 5, 49151, 3, 4 };
+  /* these are coded: hits, a wide field, one beyond the ranges */
+  static const gint32 prose[] = { 504, 2085, 436, 260, 1143, 314, 49160, 28,
+    284, 260, 2085, 30, 70000, 260, 1143, 314
+  };
   static gchar *stop[] = { (gchar *) "\n", (gchar *) "end", NULL };
   const RdHeader header = {.codec = "f16",.model_name = "fuzz",
     .hidden_size = 576,.vocab_size = 49152,.reply_port = 5001,
@@ -119,6 +121,9 @@ fuzz_seed (guint i)
         .type = RD_FRAME_TOKENS,.n_ids = 2,.position = 7,.ack_position =
           3,.has_cookie = TRUE}
         , NULL, ids);
+    put (out, (RdFrame) {
+        .type = RD_FRAME_TOKENS,.n_ids = G_N_ELEMENTS (prose)}
+        , NULL, prose);
     put (out, (RdFrame) {
         .type = RD_FRAME_CONTROL,.control = RD_CONTROL_REPLAY,.payload_size =
           5,.value = 70000,.aux = 3}

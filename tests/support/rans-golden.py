@@ -168,4 +168,5 @@ def main():
             out.write(data + encode(tables, lanes, indices, symbols))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,8 @@ tests/unit/test-frame.c does the same with the C implementation.
 import struct
 import sys
 
+import rdids
+
 SYNC = b"\xfd\x7e"
 TYPES = ["HEADER", "STATES", "TOKENS", "CONTROL"]
 SUBTYPES = ["ACK", "REPLAY", "KEY", "PROBE", "WORKING", "END", "END_ACK", "CANCEL", "ERROR", "KEEPALIVE"]
@@ -19,6 +21,7 @@ WISHES = {0: ("temperature", 4), 1: ("top-k", 4), 2: ("top-p", 4), 3: ("min-p", 
 FLOAT_WISHES = (0, 2, 3, 4, 6, 7)
 STOP = 10
 MAX_FRAME = 1 << 24
+CODED = 32
 # The order in which golden HEADERs have their records; a reader takes any order.
 HEADER_ORDER = [2, 4, 6, 8, 10, 12, 14, 3, 5, 1]
 HEADER_NEEDED = {2, 4, 6, 8, 10, 12, 14}
@@ -96,13 +99,23 @@ class Reader:
 def pack_ids(ids):
     width = max(1, max(ids).bit_length())
     bits = sum(value << i * width for i, value in enumerate(ids))
-    return varint(len(ids)) + bytes([width]) + bits.to_bytes((len(ids) * width + 7) // 8, "little")
+    packed = bytes([width]) + bits.to_bytes((len(ids) * width + 7) // 8, "little")
+    if len(ids) >= 3 and max(ids) < 1 << 24:
+        stream = rdids.encode(ids)
+        coded = bytes([CODED]) + varint(len(stream)) + stream
+        packed = min(packed, coded, key=len)
+    return varint(len(ids)) + packed
 
 
 def unpack_ids(r, n):
     width = r.u8()
-    if not (1 <= width <= 31 and 1 <= n <= 65537):
+    if not (1 <= width <= CODED and 1 <= n <= 65537):
         raise Bad("INVALID")
+    if width == CODED:
+        try:
+            return rdids.decode(r.take(r.varint()), n)
+        except rdids.Damage:
+            raise Bad("INVALID")
     bits = r.le((n * width + 7) // 8)
     if bits >> n * width:
         raise Bad("INVALID")
@@ -391,6 +404,10 @@ def header(**more):
     return f
 
 
+# ids as prose has them
+PROSE = [504, 2085, 436, 260, 1143, 314, 1194, 28, 284, 260, 2085, 30, 378, 436, 314, 253, 1143, 282, 260, 2085, 28, 527, 260, 1143]
+
+
 def golden():
     yield states(position=16383, step=1, sample=1, payload=bytes(range(127)))
     yield states(position=16384, step=1, sample=1, payload=bytes(range(128)))
@@ -411,6 +428,14 @@ def golden():
     yield tokens(ids=[], finish=3, position=0, ack=7, epoch=9)
     yield tokens(ids=[5, 49151, 17], finish=1, ack=100, held=65536, cookie=bytes(range(8)))
     yield tokens(ids=list(range(300)), finish=2, position=0xFFFF0000, ack=0)
+    # coded: prose, many hits, one id only, ids beyond the ranges, wide fields, more recent ids than are kept
+    yield tokens(ids=PROSE, ack=120)
+    yield states(count=len(PROSE), ids=PROSE, position=64)
+    yield states(count=len(PROSE), ids=PROSE + [284], given=1, sample=1)
+    yield states(count=1000, ids=[2518] * 1000)
+    yield tokens(ids=[260, 284, 65536, 30, 260, (1 << 24) - 1, 28, 65536, 260, 284, 260, 30, 28, 260, 284, 260])
+    yield tokens(ids=[49152, 65535, 40000, 260, 28, 30, 260, 28, 30, 49152, 40000, 65535, 260, 28, 30, 284])
+    yield tokens(ids=([260, 28, 284, 30] * 20 + list(range(9000, 9070)) + list(range(9000, 9070)) + [260, 28] * 60))
     for number, subtype in enumerate(SUBTYPES):
         yield control(subtype, value=number, aux=(1 << 64) - 1 if number == 3 else number * 100, epoch=number * 1000)
     yield control("REPLAY", data=bytes([0b10110100, 0, 1]), cookie=bytes(range(8, 16)))
@@ -427,6 +452,20 @@ def golden():
 def sealed(body, vtf=0x4C, position=b"\0", length=None):
     out = SYNC + bytes([vtf, 7, 52]) + position + (varint(len(body)) if length is None else length) + body
     return out + struct.pack("<I", crc32c(out))
+
+
+def tokens_body(n, stream):
+    return b"\xef\xbe\x34\x12\0\0\0\0" + varint(n) + bytes([CODED]) + varint(len(stream)) + stream
+
+
+def refused(stream, n):
+    """The streams with one bit changed that cannot be; not every change is noticed, which is the checksum's work."""
+    for bit in range(8 * len(stream)):
+        changed = (int.from_bytes(stream, "little") ^ 1 << bit).to_bytes(len(stream), "little")
+        try:
+            rdids.decode(changed, n)
+        except rdids.Damage:
+            yield changed
 
 
 def bad():
@@ -451,6 +490,15 @@ def bad():
     yield "INVALID", sealed(b"\x20\1\0\0")
     yield "INVALID", sealed(b"\x20\1\x20\0\0\0\0")
     yield "INVALID", sealed(b"\x20\1\1\2")
+    yield "INVALID", sealed(b"\x20\1\x21\0\0\0\0")
+    stream = rdids.encode(PROSE)
+    for text in [b""] + list(refused(stream, 24))[::8]:
+        yield "INVALID", sealed(b"\x21" + varint(24) + varint(24) + b"\x20" + varint(len(text)) + text)
+    yield "INVALID", sealed(b"\x21" + varint(24) + varint(24) + b"\x20" + varint(len(stream) + 1) + stream)
+    # more ids than so few bytes can hold
+    yield "INVALID", sealed(b"\x21" + varint(65536) + varint(65536) + b"\x20\4\xff\xff\xff\x7f")
+    # a hit in the first place, where nothing is recent
+    yield "INVALID", sealed(tokens_body(1, rdids.rans.encode(rdids.TABLES, 1, [0, 4], [rdids.HIT, 0])), vtf=0x50)
     yield "INVALID", sealed(b"\x40\3\3abc")
     yield "INVALID", sealed(b"\x40\0\2abc")
     yield "INVALID", sealed(b"\x40\0\2")

@@ -167,7 +167,7 @@ make_partition (void)
   gchar *path = NULL;
 
   g_close (g_file_open_tmp ("part-XXXXXX", &path, NULL), NULL);
-  st_partition_write (gguf, TOKENIZER, 2, ST_TINY_BLOCKS, TRUE, path, NULL,
+  st_partition_write (gguf, TOKENIZER, 2, ST_TINY_BLOCKS, -1, TRUE, path, NULL,
       &error);
   g_assert_no_error (error);
   return open_and_unlink (path);

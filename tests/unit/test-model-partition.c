@@ -37,7 +37,7 @@ set_up (Files * files, gconstpointer data)
   for (guint i = 0; i < N_PARTS; i++) {
     files->parts[i] = g_strdup_printf ("%s.part%u", files->whole, i);
     st_partition_write (gguf, st_tokenizer_id (tokenizer), borders[i],
-        borders[i + 1], i == 0, files->parts[i], NULL, &error);
+        borders[i + 1], -1, i == 0, files->parts[i], NULL, &error);
     g_assert_no_error (error);
   }
 }

@@ -60,8 +60,8 @@ cut (Fixture * f, StGguf * source, guint first, guint last, gboolean tokenizer)
   StPartitionInfo info;
   StGguf *part;
 
-  st_partition_write (source, f->tokenizer_id, first, last, tokenizer, f->path,
-      &info, &error);
+  st_partition_write (source, f->tokenizer_id, first, last, -1, tokenizer,
+      f->path, &info, &error);
   g_assert_no_error (error);
   part = st_gguf_open (f->path, &error);
   g_assert_no_error (error);
@@ -153,13 +153,13 @@ test_again (Fixture * f, gconstpointer options)
   (void) options;
   g_assert_cmpuint (st_gguf_n_tensors (middle), ==, 9);
   assert_ids (f, middle, 2, 3);
-  g_assert_false (st_partition_write (tail, NULL, 0, 2, TRUE, f->path, NULL,
+  g_assert_false (st_partition_write (tail, NULL, 0, 2, -1, TRUE, f->path, NULL,
           &error));
   g_assert_error (error, ST_PARTITION_ERROR, ST_PARTITION_ERROR_RANGE);
   g_assert_nonnull (strstr (error->message, "1-4"));
   g_clear_error (&error);
-  g_assert_false (st_partition_write (middle, NULL, 2, N, TRUE, f->path, NULL,
-          &error));
+  g_assert_false (st_partition_write (middle, NULL, 2, N, -1, TRUE, f->path,
+          NULL, &error));
   g_assert_error (error, ST_PARTITION_ERROR, ST_PARTITION_ERROR_RANGE);
 }
 
@@ -279,6 +279,52 @@ test_vocab_size (Fixture * f, gconstpointer options)
   st_model_unref (model);
 }
 
+/* The end of the model and, for a predictor, its first blocks: either range runs as in the whole model, and nothing between them is there. */
+static void
+test_predictor (Fixture * f, gconstpointer options)
+{
+  static const gint32 ids[] = { 5, 77, 102, 9 };
+  float x[G_N_ELEMENTS (ids) * ST_TINY_HIDDEN], whole[sizeof x / sizeof *x];
+  g_autoptr (GError) error = NULL;
+  StModelOptions wanted = {.last_block = 1,.embed = TRUE,.threads = 1,
+    .verify_full = TRUE
+  };
+
+  (void) options;
+  for (gint predictor = 0; predictor < 2; predictor++) {
+    StModel *model;
+
+    wanted.last_block = predictor;
+    g_assert_true (st_partition_write (f->model, f->tokenizer_id, 2, N,
+            predictor, FALSE, f->path, NULL, &error));
+    g_assert_no_error (error);
+    for (guint part = 0; part < 2; part++) {
+      float *to = part == 0 ? x : whole;
+      StKvCache *cache;
+
+      model = st_model_open (part == 0 ? f->path : f->model_path, &wanted,
+          &error);
+      g_assert_no_error (error);
+      cache = st_kv_cache_new (model, 16, ST_TYPE_F32, NULL);
+      g_assert_true (st_model_embed (model, ids, G_N_ELEMENTS (ids), to, NULL));
+      g_assert_true (st_model_run (model, cache, to, G_N_ELEMENTS (ids),
+              ST_REGIME_PREFILL, NULL, NULL));
+      st_kv_cache_free (cache);
+      st_model_unref (model);
+    }
+    g_assert_cmpmem (x, sizeof x, whole, sizeof whole);
+    model = open_model (f->path, 2, N);
+    st_model_unref (model);
+    wanted.last_block = predictor + 1;
+    g_assert_null (st_model_open (f->path, &wanted, &error));
+    g_assert_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_RANGE);
+    g_clear_error (&error);
+  }
+  g_assert_false (st_partition_write (f->model, f->tokenizer_id, 2, N, N + 1,
+          FALSE, f->path, NULL, &error));
+  g_assert_error (error, ST_PARTITION_ERROR, ST_PARTITION_ERROR_RANGE);
+}
+
 /* A tensor that is of neither end goes into every part. */
 static void
 test_shared_tensor (Fixture * f, gconstpointer options)
@@ -311,7 +357,7 @@ test_incomplete (Fixture * f, gconstpointer options)
     g_autoptr (GError) error = NULL;
 
     g_assert_false (st_partition_write (variant, f->tokenizer_id,
-            cases[i].first, cases[i].last, TRUE, out, NULL, &error));
+            cases[i].first, cases[i].last, -1, TRUE, out, NULL, &error));
     g_assert_error (error, ST_PARTITION_ERROR, ST_PARTITION_ERROR_MODEL);
     g_assert_nonnull (strstr (error->message, cases[i].without));
     g_assert_false (g_file_test (out, G_FILE_TEST_EXISTS));
@@ -407,6 +453,8 @@ main (int argc, char **argv)
     {"/partition/runs/tied", &tied, test_runs},
     {"/partition/runs/untied", &untied, test_runs},
     {"/partition/vocab-size", &tied, test_vocab_size},
+    {"/partition/predictor/tied", &tied, test_predictor},
+    {"/partition/predictor/untied", &untied, test_predictor},
     {"/partition/shared-tensor", &tied, test_shared_tensor},
     {"/partition/incomplete", &tied, test_incomplete},
   };

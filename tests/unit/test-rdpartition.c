@@ -58,6 +58,8 @@ test_usage (void)
     {{"MODEL", "OUT"}, 2, "needs --layers=A-B"},
     {{"--layers=0-1", "MODEL", "OUT", "more"}, 2, "needs --layers=A-B"},
     {{"--unknown"}, 2, "--unknown"},
+    {{"--layers=2-4", "--with-predictor=-2", "MODEL", "OUT"}, 2,
+        "needs --layers"},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
@@ -69,6 +71,8 @@ test_errors (void)
 {
   static const Case cases[] = {
     {{"--layers=0-5", "MODEL", "OUT"}, 1, "0 <= A < B <= 4"},
+    {{"--layers=2-4", "--with-predictor=5", "MODEL", "OUT"}, 1,
+        "a predictor of 5 blocks cannot be cut from a model of 4"},
     {{"--layers=0-1", "/dev/null", "OUT"}, 1, "/dev/null"},
     {{"--layers=0-1", "/no/such/model", "OUT"}, 1, "/no/such/model"},
     {{"--layers=0-1", "MODEL", "/no/such/out"}, 1, "/no/such/out"},
@@ -85,6 +89,9 @@ test_writes (void)
   static const Case loud = { {"--layers=0-2", "MODEL", "OUT"}, 0,
   "blocks 0-2 of 4, embedding, 19 tensors"
   };
+  static const Case predictor = { {"--layers=2-4", "--with-predictor=1",
+      "MODEL", "OUT"}, 0, "blocks 2-4 of 4, output head, predictor's 1 blocks"
+  };
   static const Case quiet = { {"-q", "-l", "2-4", "--no-tokenizer", "MODEL",
       "OUT"}, 0, ""
   };
@@ -92,6 +99,7 @@ test_writes (void)
   guint64 first = 0;
 
   run_case (&loud);
+  run_case (&predictor);
   run_case (&quiet);
   gguf = st_gguf_open (out, NULL);
   g_assert_nonnull (gguf);
