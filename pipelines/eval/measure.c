@@ -6,12 +6,14 @@
 /* ---- points ---- */
 
 EvalPoint *
-eval_point_new (const EvalVariant * variant, guint n_domains)
+eval_point_new (const EvalVariant * variant, guint n_domains,
+    guint n_word_domains)
 {
   EvalPoint *point = g_new0 (EvalPoint, 1);
 
   point->variant = variant;
   point->blocks = eval_blocks_new (n_domains);
+  point->hits = g_new0 (EvalHits, n_word_domains);
   point->encode_ns = point->decode_ns = NAN;
   return point;
 }
@@ -20,6 +22,7 @@ void
 eval_point_free (EvalPoint * point)
 {
   eval_blocks_free (point->blocks);
+  g_free (point->hits);
   g_free (point);
 }
 
@@ -233,8 +236,10 @@ measure_passage (Batch * batch, guint index, GError ** error)
       return FALSE;
   }
   for (guint i = 0; i < batch->n; i++) {
-    batch->lanes[i].point->words++;
-    batch->lanes[i].point->words_right += right[i];
+    EvalHits *hits = &batch->lanes[i].point->hits[text->domain];
+
+    hits->n++;
+    hits->right += right[i];
   }
   return TRUE;
 }

@@ -14,11 +14,11 @@ typedef struct
   guint n_windows;              /* measured so far */
   EvalSum first;                /* sum over the windows' first positions: bits only */
   gdouble encode_ns, decode_ns; /* a token; NAN = not timed */
-  guint words, words_right;     /* passages measured, and last words that came out */
+  EvalHits *hits;               /* last words, by domain of the passages */
 } EvalPoint;
 
 /** A point without results. */
-EvalPoint *eval_point_new (const EvalVariant * variant, guint n_domains);
+EvalPoint *eval_point_new (const EvalVariant * variant, guint n_domains, guint n_word_domains);
 void eval_point_free (EvalPoint * point);
 
 /** The link that @variant asks for. */

@@ -113,7 +113,8 @@ parse_options (Options * o, int *argc, char ***argv, GError ** error)
         "Tokens of a frame (" DEFAULT_FRAME_TOKENS ")", "LIST"},
     {"last-words", 0, 0, G_OPTION_ARG_FILENAME, &o->last_words,
         "Passages whose last word is to be guessed (JSON lines)", "FILE"},
-    {"passages", 0, 0, G_OPTION_ARG_INT, &o->passages, "At most N of them",
+    {"passages", 0, 0, G_OPTION_ARG_INT, &o->passages,
+          "At most N of each of their domains",
         "N"},
     {"at-kl", 0, 0, G_OPTION_ARG_STRING, &o->at_kl,
         "Tell what every curve costs at these KL", "LIST"},
@@ -262,7 +263,8 @@ report (const Options * o, const EvalRun * run, const GPtrArray * points,
 {
   const EvalResampling resampling = { (guint) o->seed, (guint) o->resamples };
   g_autoptr (EvalResults) results =
-      eval_results_new (points, run->testset->domains, &resampling);
+      eval_results_new (points, run->testset->domains,
+      run->passages ? run->passages->domains : NULL, run->hits, &resampling);
   g_autoptr (GError) problem = NULL;
   g_autofree gchar *text = NULL;
 
@@ -274,9 +276,6 @@ report (const Options * o, const EvalRun * run, const GPtrArray * points,
   add_comparisons (o, results, &problem);
   text = eval_report_text (results);
   g_print ("%s", text);
-  if (run->passages)
-    g_print ("last words without a codec: %u of %u\n",
-        eval_run_n_words_right (run), run->passages->len);
   if ((o->json && !write_file (o->json, eval_report_json (results), error))
       || (o->csv && !write_file (o->csv, eval_report_csv (results), error))
       || (o->plot && !eval_plot_write (results, o->plot, error)))
@@ -373,7 +372,7 @@ measure (const Options * o, EvalRun * run, GError ** error)
   for (guint i = 0; i < o->variants->len; i++)
     g_ptr_array_add (points,
         eval_point_new (g_ptr_array_index (o->variants, i),
-            run->testset->domains->len));
+            run->testset->domains->len, eval_run_n_word_domains (run)));
   measure_all (run, points, &problem);
   eval_progress_end (&run->progress);
   if (!report (o, run, points, error))

@@ -57,6 +57,23 @@ add_domains (JsonBuilder * b, const EvalResults * results, guint index)
 }
 
 static void
+add_words (JsonBuilder * b, const EvalResults * results, const EvalResult * r)
+{
+  json_builder_set_member_name (b, "last_words");
+  json_builder_begin_object (b);
+  for (gint d = EVAL_ALL_DOMAINS;
+      d < (gint) eval_results_n_word_domains (results); d++) {
+    json_builder_set_member_name (b, eval_results_word_domain (results, d));
+    json_builder_begin_object (b);
+    add_count (b, "passages", eval_results_n_words (results, r, d));
+    add_interval (b, "accuracy", &r->words[d + 1]);
+    add_interval (b, "accuracy_without_codec", &results->words_ref[d + 1]);
+    json_builder_end_object (b);
+  }
+  json_builder_end_object (b);
+}
+
+static void
 add_point (JsonBuilder * b, const EvalResults * results, guint index)
 {
   const EvalResult *r = &g_array_index (results->results, EvalResult, index);
@@ -74,10 +91,8 @@ add_point (JsonBuilder * b, const EvalResults * results, guint index)
   add_number (b, "first_position_bits", eval_results_first_bits (r));
   add_number (b, "encode_ns_per_token", r->point->encode_ns);
   add_number (b, "decode_ns_per_token", r->point->decode_ns);
-  if (r->point->words) {
-    add_count (b, "last_words", r->point->words);
-    add_interval (b, "last_word_accuracy", &r->words);
-  }
+  if (results->word_domains)
+    add_words (b, results, r);
   add_domains (b, results, index);
   json_builder_end_object (b);
 }

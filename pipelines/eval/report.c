@@ -72,7 +72,7 @@ append_row (const EvalResults * results, GString * out, guint index,
   if (domain < 0) {
     append_cell (out, 9, "%.2f", point->encode_ns / 1000);
     append_cell (out, 9, "%.2f", point->decode_ns / 1000);
-    append_cell (out, 7, "%.3f", r->words.value);
+    append_cell (out, 7, "%.3f", r->words[0].value);
     append_cell (out, 8, "%.0f", eval_results_first_bits (r));
   }
   if (point->n_windows < results->n_windows)
@@ -128,6 +128,29 @@ append_curves (const EvalResults * results, GString * out)
   }
 }
 
+static void
+append_words (const EvalResults * results, GString * out)
+{
+  for (gint d = EVAL_ALL_DOMAINS;
+      d < (gint) eval_results_n_word_domains (results); d++) {
+    g_string_append_printf (out, "\nlast words, %s\n%-28s %7s",
+        eval_results_word_domain (results, d), "without codec", "");
+    append_interval (out, "%.3f", &results->words_ref[d + 1]);
+    g_string_append_c (out, '\n');
+    for (guint i = 0; i < results->results->len; i++) {
+      const EvalResult *r = &g_array_index (results->results, EvalResult, i);
+
+      if (isnan (r->words[d + 1].value))
+        continue;
+      g_string_append_printf (out, "%-28s", eval_results_curve (results, i));
+      append_cell (out, 7, "%g", r->point->variant->value);
+      append_interval (out, "%.3f", &r->words[d + 1]);
+      g_string_append_printf (out, " of %u\n", eval_results_n_words (results, r,
+              d));
+    }
+  }
+}
+
 gchar *
 eval_report_text (const EvalResults * results)
 {
@@ -138,6 +161,8 @@ eval_report_text (const EvalResults * results)
       g_string_append_c (out, '\n');
     append_table (results, out, d);
   }
+  if (results->word_domains)
+    append_words (results, out);
   append_curves (results, out);
   return g_string_free (out, FALSE);
 }
@@ -209,8 +234,8 @@ append_line (const EvalResults * results, GString * out, guint index,
     append_number (out, eval_results_first_bits (r));
     append_number (out, point->encode_ns);
     append_number (out, point->decode_ns);
-    append_number (out, point->words);
-    append_numbers (out, &r->words);
+    append_number (out, eval_results_n_words (results, r, EVAL_ALL_DOMAINS));
+    append_numbers (out, &r->words[0]);
   } else {
     g_string_append (out, ",,,,,,,");
   }

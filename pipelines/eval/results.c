@@ -8,6 +8,34 @@ static void
 result_clear (gpointer data)
 {
   g_free (((EvalResult *) data)->figures);
+  g_free (((EvalResult *) data)->words);
+}
+
+static EvalHits
+hits_in (const EvalHits * hits, guint n_domains, gint domain)
+{
+  EvalHits sum = { 0, 0 };
+
+  for (guint d = 0; d < n_domains; d++)
+    if (domain < 0 || d == (guint) domain) {
+      sum.n += hits[d].n;
+      sum.right += hits[d].right;
+    }
+  return sum;
+}
+
+/* All passages, then each domain. */
+static EvalInterval *
+word_figures (const EvalHits * hits, guint n_domains)
+{
+  EvalInterval *figures = g_new (EvalInterval, (gsize) n_domains + 1);
+
+  for (gint d = EVAL_ALL_DOMAINS; d < (gint) n_domains; d++) {
+    EvalHits sum = hits_in (hits, n_domains, d);
+
+    figures[d + 1] = eval_wilson (sum.right, sum.n);
+  }
+  return figures;
 }
 
 static void
@@ -15,7 +43,8 @@ add_result (EvalResults * results, const EvalPoint * point)
 {
   const gint n_domains = (gint) results->domains->len;
   EvalResult result = {
-    .point = point,.words = eval_wilson (point->words_right, point->words)
+    .point = point,
+    .words = word_figures (point->hits, eval_results_n_word_domains (results))
   };
 
   result.figures = g_new (EvalInterval,
@@ -30,11 +59,15 @@ add_result (EvalResults * results, const EvalPoint * point)
 
 EvalResults *
 eval_results_new (const GPtrArray * points, GPtrArray * domains,
+    GPtrArray * word_domains, const EvalHits * hits,
     const EvalResampling * resampling)
 {
   EvalResults *results = g_new0 (EvalResults, 1);
 
   results->domains = domains;
+  results->word_domains = word_domains;
+  results->words_ref =
+      word_figures (hits, eval_results_n_word_domains (results));
   results->resampling = *resampling;
   results->results = g_array_new (FALSE, FALSE, sizeof (EvalResult));
   g_array_set_clear_func (results->results, result_clear);
@@ -55,6 +88,7 @@ eval_results_free (EvalResults * results)
   g_array_unref (results->results);
   g_array_unref (results->at);
   g_array_unref (results->bd);
+  g_free (results->words_ref);
   g_free (results);
 }
 
@@ -63,6 +97,27 @@ eval_results_domain (const EvalResults * results, gint domain)
 {
   return domain < 0 ? "all" : g_ptr_array_index (results->domains,
       (guint) domain);
+}
+
+const gchar *
+eval_results_word_domain (const EvalResults * results, gint domain)
+{
+  return domain < 0 ? "all" : g_ptr_array_index (results->word_domains,
+      (guint) domain);
+}
+
+guint
+eval_results_n_word_domains (const EvalResults * results)
+{
+  return results->word_domains ? results->word_domains->len : 0;
+}
+
+guint
+eval_results_n_words (const EvalResults * results, const EvalResult * result,
+    gint domain)
+{
+  return hits_in (result->point->hits, eval_results_n_word_domains (results),
+      domain).n;
 }
 
 const EvalInterval *

@@ -9,13 +9,20 @@ eval_run_text (const EvalRun * run, guint index)
   const GPtrArray *windows = run->testset->texts;
 
   return index < windows->len ? g_ptr_array_index (windows, index) :
-      g_ptr_array_index (run->passages, index - windows->len);
+      g_ptr_array_index (run->passages->texts, index - windows->len);
 }
 
 guint
 eval_run_n_texts (const EvalRun * run)
 {
-  return run->testset->texts->len + (run->passages ? run->passages->len : 0);
+  return run->testset->texts->len +
+      (run->passages ? run->passages->texts->len : 0);
+}
+
+guint
+eval_run_n_word_domains (const EvalRun * run)
+{
+  return run->passages ? run->passages->domains->len : 0;
 }
 
 const float *
@@ -67,6 +74,8 @@ load_text (EvalRun * run, guint index, GError ** error)
     if (!eval_model_word (&run->model, text, final, &right, error))
       return FALSE;
     g_array_append_val (run->words_right, right);
+    run->hits[text->domain].n++;
+    run->hits[text->domain].right += right;
   }
   eval_progress_step (&run->progress, text->n, "without codec");
   return TRUE;
@@ -80,6 +89,7 @@ eval_run_load (EvalRun * run, guint threads, gboolean quiet, guint n_points,
 
   run->states = g_ptr_array_new_with_free_func (g_free);
   run->finals = g_ptr_array_new_with_free_func (g_free);
+  run->hits = g_new0 (EvalHits, eval_run_n_word_domains (run));
   run->words_right = g_array_new (FALSE, FALSE, sizeof (gboolean));
   run->reference =
       eval_reference_new (run->model.config->vocab_size, EVAL_CHUNK, threads);
@@ -99,7 +109,8 @@ eval_run_clear (EvalRun * run)
   eval_progress_end (&run->progress);
   eval_model_clear (&run->model);
   g_clear_pointer (&run->testset, eval_testset_free);
-  g_clear_pointer (&run->passages, g_ptr_array_unref);
+  g_clear_pointer (&run->passages, eval_testset_free);
+  g_clear_pointer (&run->hits, g_free);
   g_clear_pointer (&run->states, g_ptr_array_unref);
   g_clear_pointer (&run->finals, g_ptr_array_unref);
   g_clear_pointer (&run->words_right, g_array_unref);
@@ -111,14 +122,4 @@ eval_run_word_right (const EvalRun * run, guint index)
 {
   return g_array_index (run->words_right, gboolean,
       index - run->testset->texts->len);
-}
-
-guint
-eval_run_n_words_right (const EvalRun * run)
-{
-  guint n = 0;
-
-  for (guint i = 0; i < run->words_right->len; i++)
-    n += g_array_index (run->words_right, gboolean, i) != FALSE;
-  return n;
 }

@@ -9,17 +9,24 @@ G_BEGIN_DECLS
 /* Rows of logits at a time. */
 #define EVAL_CHUNK 64
 
+/** EvalHits: last words that came out, of how many. */
+typedef struct
+{
+  guint n, right;
+} EvalHits;
+
 /** EvalRun: a model, its texts, and their states without a codec. */
 typedef struct
 {
   EvalModel model;
   EvalTestset *testset;
-  GPtrArray *passages;          /* EvalText, or NULL */
+  EvalTestset *passages;        /* or NULL */
   GPtrArray *states;            /* float: n x hidden size before the cut, of each window, then of each passage */
   GPtrArray *finals;            /* float: the same behind the last block, windows only */
   EvalReference *reference;
   gdouble scale;                /* size of a channel: median over positions (but the first) of the root mean square of a row */
   GArray *words_right;          /* gboolean: whether the passage's last word comes out without a codec */
+  EvalHits *hits;               /* the same, counted by domain of the passages */
   EvalProgress progress;
 } EvalRun;
 
@@ -32,8 +39,9 @@ guint eval_run_n_texts (const EvalRun * run);
 const EvalText *eval_run_text (const EvalRun * run, guint index);
 /** The text's states before the cut, n x hidden size. */
 const float *eval_run_states (const EvalRun * run, guint index);
-/** Whether passage @index (counted as a text) gives its last word without a codec, and how many passages do. */
+/** Domains of the passages; 0 without any. */
+guint eval_run_n_word_domains (const EvalRun * run);
+/** Whether passage @index (counted as a text) gives its last word without a codec. */
 gboolean eval_run_word_right (const EvalRun * run, guint index);
-guint eval_run_n_words_right (const EvalRun * run);
 
 G_END_DECLS

@@ -19,10 +19,43 @@ eval_testset_free (EvalTestset * testset)
   g_free (testset);
 }
 
-static GPtrArray *
-texts_new (void)
+static EvalTestset *
+testset_new (void)
 {
-  return g_ptr_array_new_with_free_func ((GDestroyNotify) eval_text_free);
+  EvalTestset *testset = g_new0 (EvalTestset, 1);
+
+  testset->domains = g_ptr_array_new_with_free_func (g_free);
+  testset->texts =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) eval_text_free);
+  return testset;
+}
+
+static guint
+domain_index (EvalTestset * testset, const gchar * name)
+{
+  guint index;
+
+  if (!g_ptr_array_find_with_equal_func (testset->domains, name, g_str_equal,
+          &index)) {
+    index = testset->domains->len;
+    g_ptr_array_add (testset->domains, g_strdup (name));
+  }
+  return index;
+}
+
+/* Takes @text, or frees it where its domain has @per_domain texts already. */
+static void
+keep_text (EvalTestset * testset, EvalText * text, guint per_domain)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < testset->texts->len; i++)
+    n += ((EvalText *) g_ptr_array_index (testset->texts, i))->domain
+        == text->domain;
+  if (per_domain && n >= per_domain)
+    eval_text_free (text);
+  else
+    g_ptr_array_add (testset->texts, text);
 }
 
 /* ---- windows ---- */
@@ -67,19 +100,6 @@ read_ids (JsonArray * array, guint vocab, EvalText * text, GError ** error)
   return TRUE;
 }
 
-static guint
-domain_index (EvalTestset * testset, const gchar * name)
-{
-  guint index;
-
-  if (!g_ptr_array_find_with_equal_func (testset->domains, name, g_str_equal,
-          &index)) {
-    index = testset->domains->len;
-    g_ptr_array_add (testset->domains, g_strdup (name));
-  }
-  return index;
-}
-
 static EvalText *
 read_window (EvalTestset * testset, JsonNode * node, guint vocab,
     guint max_ids, GError ** error)
@@ -105,26 +125,14 @@ read_window (EvalTestset * testset, JsonNode * node, guint vocab,
   return text;
 }
 
-static guint
-count_in_domain (const EvalTestset * testset, guint domain)
-{
-  guint n = 0;
-
-  for (guint i = 0; i < testset->texts->len; i++)
-    n += ((EvalText *) g_ptr_array_index (testset->texts, i))->domain == domain;
-  return n;
-}
-
 EvalTestset *
 eval_testset_load (const gchar * path, guint vocab, guint max_ids,
     guint per_domain, GError ** error)
 {
   g_autoptr (JsonParser) parser = json_parser_new ();
-  g_autoptr (EvalTestset) testset = g_new0 (EvalTestset, 1);
+  g_autoptr (EvalTestset) testset = testset_new ();
   JsonNode *windows;
 
-  testset->domains = g_ptr_array_new_with_free_func (g_free);
-  testset->texts = texts_new ();
   if (!json_parser_load_from_mapped_file (parser, path, error)) {
     g_prefix_error (error, "%s: ", path);
     return NULL;
@@ -144,79 +152,74 @@ eval_testset_load (const gchar * path, guint vocab, guint max_ids,
       g_prefix_error (error, "%s: window %u: ", path, i);
       return NULL;
     }
-    if (per_domain && count_in_domain (testset, text->domain) >= per_domain)
-      eval_text_free (text);
-    else
-      g_ptr_array_add (testset->texts, text);
+    keep_text (testset, text, per_domain);
   }
   return g_steal_pointer (&testset);
 }
 
 /* ---- last words ---- */
 
-/* Blanks between text and word belong to the word's first token. */
 static EvalText *
-read_passage (const gchar * line, StTokenizer * tokenizer, gint32 first_id,
-    guint max_ids, GError ** error)
+read_passage (EvalTestset * passages, JsonNode * node, StTokenizer * tokenizer,
+    gint32 first_id, guint max_ids, GError ** error)
 {
-  g_autoptr (JsonNode) node = json_from_string (line, error);
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
-  const gchar *passage = string_member (node, "text");
+  const gchar *text = string_member (node, "text");
   const gchar *word = string_member (node, "word");
+  const gchar *domain = string_member (node, "domain");
 
-  if (!passage || !word || *word == '\0') {
-    if (error && !*error)
-      g_set_error (error, EVAL_ERROR, EVAL_ERROR_FILE,
-          "not an object with the strings \"text\" and \"word\"");
+  if (!text || !word || *word == '\0') {
+    g_set_error (error, EVAL_ERROR, EVAL_ERROR_FILE,
+        "not an object with the strings \"text\" and \"word\"");
     return NULL;
   }
-  g_autofree gchar *text = g_strchomp (g_strdup (passage));
-  g_autofree gchar *blank_word = g_strconcat (" ", word, NULL);
   g_array_append_val (ids, first_id);
   if (!st_tokenizer_encode (tokenizer, text, strlen (text), FALSE, ids, error))
     return NULL;
   guint word_at = ids->len;
-  if (!st_tokenizer_encode (tokenizer, blank_word, strlen (blank_word), FALSE,
-          ids, error))
+  if (!st_tokenizer_encode (tokenizer, word, strlen (word), FALSE, ids, error))
     return NULL;
   if (ids->len == word_at || ids->len > max_ids) {
     g_set_error (error, EVAL_ERROR, EVAL_ERROR_FILE,
-        "%u ids, of them %u of the word: 1 to %u can be used", ids->len,
-        ids->len - word_at, max_ids);
+        "%u ids, of them %u of the word: at least 1 of the word and at most "
+        "%u of all can be used", ids->len, ids->len - word_at, max_ids);
     return NULL;
   }
   EvalText *item = g_new0 (EvalText, 1);
   item->n = ids->len;
   item->word_at = word_at;
   item->ids = (gint32 *) g_array_free (g_steal_pointer (&ids), FALSE);
+  item->domain = domain_index (passages, domain ? domain : "passages");
   return item;
 }
 
-GPtrArray *
+EvalTestset *
 eval_last_words_load (const gchar * path, StTokenizer * tokenizer,
-    gint32 first_id, guint max_ids, guint max_items, GError ** error)
+    gint32 first_id, guint max_ids, guint per_domain, GError ** error)
 {
-  g_autoptr (GPtrArray) items = texts_new ();
+  g_autoptr (EvalTestset) passages = testset_new ();
   g_autofree gchar *content = NULL;
 
   if (!g_file_get_contents (path, &content, NULL, error))
     return NULL;
   g_auto (GStrv) lines = g_strsplit (content, "\n", -1);
-  for (guint i = 0; lines[i] && !(max_items && items->len >= max_items); i++) {
-    EvalText *item;
+  for (guint i = 0; lines[i]; i++) {
+    EvalText *item = NULL;
 
     if (*g_strstrip (lines[i]) == '\0')
       continue;
-    item = read_passage (lines[i], tokenizer, first_id, max_ids, error);
+    g_autoptr (JsonNode) node = json_from_string (lines[i], error);
+    if (node)
+      item = read_passage (passages, node, tokenizer, first_id, max_ids, error);
     if (!item) {
       g_prefix_error (error, "%s: line %u: ", path, i + 1);
       return NULL;
     }
-    g_ptr_array_add (items, item);
+    keep_text (passages, item, per_domain);
   }
-  if (items->len == 0) {
+  if (passages->texts->len == 0) {
     g_set_error (error, EVAL_ERROR, EVAL_ERROR_FILE, "%s: no passages", path);
     return NULL;
   }
-  return g_steal_pointer (&items);
+  return g_steal_pointer (&passages);
 }

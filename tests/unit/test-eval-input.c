@@ -206,19 +206,25 @@ static void
 test_passages (void)
 {
   g_autofree gchar *model_path = st_tiny_model_temp (NULL);
-  g_autofree gchar *path = temporary ("{\"text\": \"ab c \", \"word\": \"dé\"}"
-      "\n\n{\"text\": \"\", \"word\": \"x\"}\n");
+  g_autofree gchar *path = temporary ("{\"text\": \"ab c\", \"word\": "
+      "\" dé\"}\n\n{\"text\": \"\", \"word\": \"x\", \"domain\": \"d\"}\n"
+      "{\"text\": \"z\", \"word\": \"x\", \"domain\": \"d\"}\n");
   g_autoptr (StModel) model = open_tiny (model_path);
   g_autoptr (GArray) text = g_array_new (FALSE, FALSE, sizeof (gint32));
   g_autoptr (GArray) word = g_array_new (FALSE, FALSE, sizeof (gint32));
   StTokenizer *tokenizer = st_model_tokenizer (model);
   g_autoptr (GError) error = NULL;
-  g_autoptr (GPtrArray) items = eval_last_words_load (path, tokenizer, 2, 100,
+  g_autoptr (EvalTestset) all = eval_last_words_load (path, tokenizer, 2, 100,
       0, &error);
+  g_autoptr (EvalTestset) few = eval_last_words_load (path, tokenizer, 2, 100,
+      1, &error);
 
   g_assert_no_error (error);
-  g_assert_cmpuint (items->len, ==, 2);
-  const EvalText *item = g_ptr_array_index (items, 0);
+  g_assert_cmpuint (all->texts->len, ==, 3);
+  g_assert_cmpuint (few->texts->len, ==, 2);
+  g_assert_cmpuint (all->domains->len, ==, 2);
+  g_assert_cmpstr (g_ptr_array_index (all->domains, 0), ==, "passages");
+  const EvalText *item = g_ptr_array_index (all->texts, 0);
   g_assert_true (st_tokenizer_encode (tokenizer, "ab c", 4, FALSE, text, NULL));
   g_assert_true (st_tokenizer_encode (tokenizer, " dé", 4, FALSE, word, NULL));
   g_assert_cmpint (item->ids[0], ==, 2);
@@ -228,10 +234,8 @@ test_passages (void)
       text->len * sizeof (gint32));
   g_assert_cmpmem (item->ids + item->word_at, word->len * sizeof (gint32),
       word->data, word->len * sizeof (gint32));
-  g_ptr_array_unref (items);
-  items = eval_last_words_load (path, tokenizer, 2, 100, 1, &error);
-  g_assert_no_error (error);
-  g_assert_cmpuint (items->len, ==, 1);
+  g_assert_cmpuint (((EvalText *) g_ptr_array_index (all->texts, 1))->domain,
+      ==, 1);
   g_unlink (path);
   g_unlink (model_path);
 }

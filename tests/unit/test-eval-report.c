@@ -14,7 +14,7 @@
 
 typedef struct
 {
-  GPtrArray *domains, *specs, *variants, *points;
+  GPtrArray *domains, *word_domains, *specs, *variants, *points;
 } Fixture;
 
 static void
@@ -48,7 +48,7 @@ add_points (Fixture * f, const gchar * text)
   g_ptr_array_add (f->variants, variants);
   for (guint i = 0; i < variants->len; i++)
     g_ptr_array_add (f->points, eval_point_new (g_ptr_array_index (variants, i),
-            f->domains->len));
+            f->domains->len, f->word_domains->len));
   return g_ptr_array_index (f->points, f->points->len - variants->len);
 }
 
@@ -61,6 +61,9 @@ set_up (Fixture * f, gconstpointer data)
   f->domains = g_ptr_array_new ();
   g_ptr_array_add (f->domains, (gpointer) "a");
   g_ptr_array_add (f->domains, (gpointer) "b, \"quoted\"");
+  f->word_domains = g_ptr_array_new ();
+  g_ptr_array_add (f->word_domains, (gpointer) "novels");
+  g_ptr_array_add (f->word_domains, (gpointer) "psalms");
   f->specs = g_ptr_array_new_with_free_func ((GDestroyNotify) eval_spec_free);
   f->variants =
       g_ptr_array_new_with_free_func ((GDestroyNotify) g_ptr_array_unref);
@@ -75,8 +78,8 @@ set_up (Fixture * f, gconstpointer data)
   EvalPoint *lossless = add_points (f, "f32:nopack");
   fill (lossless, 0, 18432, 0, NAN);
   lossless->encode_ns = 2500;
-  lossless->words = 10;
-  lossless->words_right = 4;
+  lossless->hits[0] = (EvalHits) {
+  10, 4};
   add_points (f, "int8");
 }
 
@@ -88,13 +91,16 @@ tear_down (Fixture * f, gconstpointer data)
   g_ptr_array_unref (f->variants);
   g_ptr_array_unref (f->specs);
   g_ptr_array_unref (f->domains);
+  g_ptr_array_unref (f->word_domains);
 }
 
 static EvalResults *
 make_results (const Fixture * f)
 {
   const EvalResampling how = { 1, 50 };
-  EvalResults *results = eval_results_new (f->points, f->domains, &how);
+  const EvalHits hits[] = { {10, 5}, {20, 20} };
+  EvalResults *results = eval_results_new (f->points, f->domains,
+      f->word_domains, hits, &how);
   g_autoptr (GError) error = NULL;
 
   results->model = "m.gguf";
@@ -151,6 +157,8 @@ test_text (Fixture * f, gconstpointer data)
   g_assert_nonnull (strstr (text, "\nb, \"quoted\"\ncurve"));
   g_assert_nonnull (strstr (text, "(1 of 2 windows)"));
   g_assert_nonnull (strstr (text, "two against one, all:"));
+  g_assert_nonnull (strstr (text, "last words, psalms\nwithout codec"));
+  g_assert_nonnull (strstr (text, "of 10\n"));
   g_assert_null (strstr (text, "ideal  "));
   g_assert_null (strstr (text, "nan"));
 }
@@ -218,7 +226,12 @@ test_json (Fixture * f, gconstpointer data)
   JsonObject *last = json_array_get_object_element (points, 6);
   g_assert_false (json_object_has_member (last, "quality"));
   g_assert_false (json_object_has_member (last, "decode_ns_per_token"));
-  g_assert_cmpint (json_object_get_int_member (last, "last_words"), ==, 10);
+  JsonObject *words =
+      json_object_get_object_member (json_object_get_object_member (last,
+          "last_words"), "novels");
+  g_assert_cmpint (json_object_get_int_member (words, "passages"), ==, 10);
+  g_assert_cmpfloat (json_object_get_double_member
+      (json_object_get_object_member (words, "accuracy"), "value"), ==, 0.4);
   g_assert_cmpfloat (json_object_get_double_member (last,
           "first_position_bits"), ==, 4000);
   JsonObject *domains = json_object_get_object_member (last, "domains");
