@@ -1,9 +1,14 @@
 /* rdeval: what a codec of hidden states costs in bits, and what it costs the model. */
+#include <errno.h>
 #include <gst/gst.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+
 #include "codec/wire/frame.h"
 #include "pipelines/eval/error.h"
 #include "pipelines/eval/plot.h"
@@ -158,6 +163,19 @@ check_number (const gchar * name, gint value, gint min, gint max,
   return FALSE;
 }
 
+/* A long run should not end at a folder that is not there. */
+static gboolean
+check_output (const gchar * path, GError ** error)
+{
+  g_autofree gchar *folder = path ? g_path_get_dirname (path) : NULL;
+
+  if (!path || g_access (folder, W_OK) == 0)
+    return TRUE;
+  g_set_error (error, EVAL_ERROR, EVAL_ERROR_OPTION,
+      "%s cannot be written: %s", path, g_strerror (errno));
+  return FALSE;
+}
+
 static gboolean
 check_options (Options * o, int argc, GError ** error)
 {
@@ -182,6 +200,8 @@ check_options (Options * o, int argc, GError ** error)
       && check_number ("seed", o->seed, 0, G_MAXINT, error)
       && check_number ("resamples", o->resamples, 0, 1000000, error)
       && check_number ("rounds", o->rounds, 1, 1000000, error)
+      && check_output (o->json, error) && check_output (o->csv, error)
+      && check_output (o->plot, error)
       && (!o->plot || eval_plot_check (o->plot, error));
 }
 
