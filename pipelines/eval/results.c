@@ -42,19 +42,20 @@ static void
 add_result (EvalResults * results, const EvalPoint * point)
 {
   const gint n_domains = (gint) results->domains->len;
-  EvalResult result = {
-    .point = point,
-    .words = word_figures (point->hits, eval_results_n_word_domains (results))
-  };
+  guint index = results->results->len;
 
-  result.figures = g_new (EvalInterval,
+  g_array_set_size (results->results, index + 1);
+  EvalResult *result = &g_array_index (results->results, EvalResult, index);
+  result->point = point;
+  result->words =
+      word_figures (point->hits, eval_results_n_word_domains (results));
+  result->figures = g_new (EvalInterval,
       (gsize) (n_domains + 1) * EVAL_N_METRICS);
   for (gint d = EVAL_ALL_DOMAINS; d < n_domains; d++)
     for (guint m = 0; m < EVAL_N_METRICS; m++)
-      result.figures[(gsize) (d + 1) * EVAL_N_METRICS + m] =
+      result->figures[(gsize) (d + 1) * EVAL_N_METRICS + m] =
           eval_bootstrap_metric (point->blocks, d, (EvalMetric) m,
           &results->resampling);
-  g_array_append_val (results->results, result);
 }
 
 EvalResults *

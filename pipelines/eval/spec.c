@@ -200,8 +200,8 @@ default_label (const EvalSpec * spec)
   return g_string_free (label, FALSE);
 }
 
-/* Multiples of the hidden states' own size that give KL from .01 to .3 for SmolLM2 (README.md beside this file). */
-static const gdouble default_steps[] = { 0.3, 0.45, 0.7, 1.0, 1.4, 2.0 };
+/* Multiples of the hidden states' own size; KL from .01 to .5 for SmolLM2. */
+static const gdouble default_steps[] = { 0.25, 0.35, 0.5, 0.75, 1.1, 1.6 };
 
 EvalSpec *
 eval_spec_parse (const gchar * text, const GArray * frame_tokens,

@@ -120,7 +120,7 @@ test_blocks (void)
   /* 1 .. 64: the first position of the text is left out */
   const EvalSum *block = &g_array_index (blocks->blocks[1], EvalSum, 0);
   g_assert_cmpfloat (block->positions, ==, EVAL_BLOCK);
-  g_assert_cmpfloat (block->kl, ==, EVAL_BLOCK * (EVAL_BLOCK + 1) / 2);
+  g_assert_cmpfloat (block->kl, ==, EVAL_BLOCK * (EVAL_BLOCK + 1) / 2.0);
   g_assert_cmpfloat (g_array_index (blocks->blocks[1], EvalSum, 2).positions,
       ==, 1);
 }
