@@ -100,6 +100,9 @@ log_points (const EvalCurve * curve, gdouble ** x, gdouble ** y)
   g_autofree LogPoint *points = g_new (LogPoint, curve->n);
   guint n = 0, kept = 0;
 
+  *x = *y = NULL;
+  if (curve->n == 0)
+    return 0;
   for (guint i = 0; i < curve->n; i++)
     if (curve->rate[i] > 0 && curve->distortion[i] > 0)
       points[n++] = (LogPoint) {
