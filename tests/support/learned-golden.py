@@ -180,13 +180,13 @@ SHAPES = {
             dict(coarsest=600, reach=900, offset=300, scale="i", matrix=F16, subnormal=0, extras=False)),
 }
 CASES = {
-    "d1": [(n, level, flags) for n, level in ((1, 0), (15, 127), (16, 5), (17, 64), (63, 1), (64, 126), (65, 99), (130, 31))
+    "d1": [(n, level, flags) for n, level in ((1, 0), (7, 127), (8, 5), (9, 64), (63, 1), (64, 126), (65, 99), (130, 31))
            for flags in (0, SCALAR, LENGTHS)],
-    "d5": [(n, level, flags) for n, level in ((1, 127), (15, 0), (16, 6), (17, 83), (63, 84), (64, 85), (65, 126), (130, 7))
+    "d5": [(n, level, flags) for n, level in ((1, 127), (7, 0), (8, 6), (9, 83), (63, 84), (64, 85), (65, 126), (130, 7))
            for flags in (0, SCALAR | FEATURES, LENGTHS | FEATURES)] + [(1024, 50, SCALAR)],
-    "d33": [(1, 1, 0), (1, 90, FEATURES), (15, 0, SCALAR), (16, 3, LENGTHS), (17, 2, FEATURES), (63, 127, LENGTHS | SCALAR | FEATURES),
+    "d33": [(1, 1, 0), (1, 90, FEATURES), (7, 0, SCALAR), (8, 3, LENGTHS), (17, 2, FEATURES), (63, 127, LENGTHS | SCALAR | FEATURES),
             (65, 44, LENGTHS)],
-    "d64": [(1, 100, 0), (1, 12, SCALAR), (64, 70, SCALAR), (65, 20, FEATURES), (130, 63, LENGTHS)],
+    "d64": [(1, 100, 0), (1, 12, SCALAR), (9, 70, SCALAR), (64, 71, 0), (65, 20, FEATURES | SCALAR), (130, 63, LENGTHS)],
 }
 NAMES = {0: "trellis", SCALAR: "scalar", FEATURES: "features", LENGTHS: "lengths"}
 

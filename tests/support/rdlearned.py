@@ -5,7 +5,7 @@ import struct
 import rdrans
 from rdrans import Damage
 
-BLOCK, SCALES, TABLES, MAX_SYMBOL = 64, 112, 339, 1 << 22
+BLOCK, LANES, SCALES, TABLES, MAX_SYMBOL = 64, 8, 112, 339, 1 << 22
 MODE, STEP, PADDING = 336, 337, 338
 SCALAR, FEATURES, LOSSLESS, LENGTHS, PLANES = (1 << i for i in range(5))
 SCALAR_STEP = 170
@@ -184,11 +184,11 @@ def reconstruct(file, s, mode, coefficients, features):
 # ---- blocks ----
 
 def padded(n):
-    return n if n < 16 else -(-n // 16) * 16
+    return n if n < LANES else -(-n // LANES) * LANES
 
 
 def lanes(n):
-    return 1 if n < 16 else 16
+    return 1 if n < LANES else LANES
 
 
 def varint(n):
