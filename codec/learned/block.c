@@ -121,17 +121,20 @@ read_stream (RdCoder * coder, const RdBlock * block, GError ** error)
 {
   gsize n_symbols = (coder->model->p->hidden_size + 2) * coder->context.n;
   const guint8 *stream = rd_read_bytes (block->reader, block->length);
+  g_autoptr (GError) fault = NULL;
   RdRansDecoder decoder;
 
   if (!stream)
     return damaged (error, "it ends within a block");
   if (!rd_rans_decoder_init (&decoder, coder->model->tables,
-          rd_block_lanes (block->n), n_symbols, stream, block->length, error)
-      || !read_rows (coder, &decoder, block, error))
+          rd_block_lanes (block->n), n_symbols, stream, block->length, &fault))
+    return damaged (error, fault->message);
+  if (!read_rows (coder, &decoder, block, error))
     return FALSE;
   if (!read_symbols (coder, &decoder, block->bits))
     return damaged (error, "padding is not 0");
-  return rd_rans_decoder_finish (&decoder, error);
+  return rd_rans_decoder_finish (&decoder, &fault)
+      || damaged (error, fault->message);
 }
 
 /* ---- values ---- */
