@@ -139,8 +139,9 @@ learned_encode (RdCodec * codec, const RdRows * rows, const gfloat * x,
   }
   if (!features)
     own.features = NULL;
-  rd_coder_set (self->coder, features ? 1 : 0, self->level, self->scalar);
-  if (!encode_blocks (self, &own, x, body, &flags, error))
+  if (!rd_coder_set_encoder (self->coder, features ? 1 : 0, self->level,
+          self->scalar, error)
+      || !encode_blocks (self, &own, x, body, &flags, error))
     return FALSE;
   rd_append_u8 (out, (guint8) (self->level | (flags ? EXTENDED : 0)));
   if (flags)

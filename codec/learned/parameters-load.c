@@ -5,8 +5,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define ID_PREFIX "rd1-"
-#define ID_DIGITS 40
 #define READ_BYTES 65536
 
 static gboolean
@@ -353,7 +351,7 @@ make_id (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
       return fail (error, RD_CODEC_ERROR_UNKNOWN, gguf, "cannot be read");
     g_checksum_update (hash, bytes, (gssize) n);
   }
-  p->id = g_strdup_printf (ID_PREFIX "%.*s", ID_DIGITS,
+  g_snprintf (p->id, sizeof p->id, RD_LEARNED_ID_PREFIX "%s",
       g_checksum_get_string (hash));
   return TRUE;
 }

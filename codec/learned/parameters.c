@@ -41,7 +41,6 @@ rd_learned_parameters_free (RdLearnedParameters * parameters)
 {
   if (!parameters)
     return;
-  g_free (parameters->id);
   g_free (parameters->name);
   g_free (parameters->license);
   g_free (parameters->model_name);

@@ -6,6 +6,9 @@
 G_BEGIN_DECLS
 
 #define RD_LEARNED_VERSION 1
+#define RD_LEARNED_ID_PREFIX "rd1-"
+#define RD_LEARNED_ID_DIGITS 40
+#define RD_LEARNED_ID_BYTES (sizeof RD_LEARNED_ID_PREFIX + RD_LEARNED_ID_DIGITS)
 #define RD_LEARNED_MAX_HIDDEN 16384u
 #define RD_LEARNED_LEVELS 128
 #define RD_LEARNED_MAX_KNOTS 16u
@@ -55,7 +58,7 @@ typedef struct
 /** RdLearnedParameters: contents of a codec file. */
 typedef struct
 {
-  gchar *id;                    /* of the file it was read from, NULL if it was made in memory */
+  gchar id[RD_LEARNED_ID_BYTES];        /* of the file it was read from, "" if it was made in memory */
   gchar *name, *license;
   guint8 model_id[32];          /* all zero: any */
   gchar *model_name;

@@ -190,8 +190,7 @@ rd_coder_quantise (RdCoder * coder, const RdRows * rows, const gfloat * x,
       start[i] = row[i] - start[i];
   }
   memset (coder->coefficients, 0, n * d * sizeof (gfloat));
-  rd_matrix_apply (model->analysis[coder->set], coder->rows, n,
-      coder->coefficients);
+  rd_matrix_apply (coder->analysis, coder->rows, n, coder->coefficients);
   for (gsize t = 0; t < n; t++) {
     guint8 number = (guint8) t;
 
