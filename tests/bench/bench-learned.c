@@ -35,7 +35,7 @@ typedef struct
   /* of the blocks: what each part works on */
   gint32 *symbols;              /* (N_BLOCKS, D + 2, RD_BLOCK_ROWS) */
   guint16 *tables;
-  gfloat *values;               /* (TOKENS, D) magnitudes in steps */
+  gfloat *values;               /* (TOKENS / RD_TRELLIS_ROWS, D, RD_TRELLIS_ROWS) in steps */
   gint32 offsets[TOKENS];
   GByteArray *streams[N_BLOCKS];
 } Bench;
@@ -132,6 +132,23 @@ block_symbols (const Bench * b)
   return (gsize) (b->d + 2) * RD_BLOCK_ROWS;
 }
 
+/* Of the rows from @t on. */
+static RdTrellis
+trellis_of (const Bench * b, gsize t)
+{
+  const gfloat *bits = b->learned->bits;
+  RdTrellis trellis = {
+    .hidden_size = b->d,
+    .bits = {bits, bits + RD_LEARNED_SCALES * RD_TRELLIS_COSTS},
+    .log_step = b->coder->steps.log_step,.base = b->coder->steps.base,
+    .weights = b->coder->context.weights,
+    .magnitude = b->coder->context.magnitude,.decisions = b->coder->decisions,
+  };
+
+  memcpy (trellis.offset, b->offsets + t, sizeof trellis.offset);
+  return trellis;
+}
+
 static void
 prepare_parts (Bench * b)
 {
@@ -150,10 +167,14 @@ prepare_parts (Bench * b)
     rd_coder_quantise (b->coder, &rows, b->x, at, RD_BLOCK_ROWS, NULL);
     memcpy (b->symbols + i * n, b->coder->symbols, n * sizeof (gint32));
     memcpy (b->tables + i * n, b->coder->tables, n * sizeof (guint16));
-    memcpy (b->values + at * b->d, b->coder->rows,
-        RD_BLOCK_ROWS * b->d * sizeof (gfloat));
     memcpy (b->offsets + at, b->coder->context.offset,
         RD_BLOCK_ROWS * sizeof (gint32));
+    for (gsize t = 0; t < RD_BLOCK_ROWS; t += RD_TRELLIS_ROWS) {
+      RdTrellis trellis = trellis_of (b, at + t);
+
+      rd_trellis_steps (&trellis, b->coder->coefficients + t * b->d,
+          RD_TRELLIS_ROWS, b->values + (at + t) * b->d);
+    }
     b->streams[i] = g_byte_array_new ();
   }
 }
@@ -162,28 +183,21 @@ static void
 run_analysis (Bench * b, const Task * task)
 {
   (void) task;
-  for (guint t = 0; t < TOKENS; t += RD_BLOCK_ROWS)
-    rd_matrix_apply (b->coder->analysis, b->x + (gsize) t * b->d,
-        RD_BLOCK_ROWS, b->y + (gsize) t * b->d);
+  for (guint t = 0; t < TOKENS; t += RD_BLOCK_ROWS) {
+    const RdFactor x = { b->x + (gsize) t * b->d, RD_BLOCK_ROWS, b->d, 1 };
+
+    rd_matrix_apply (b->coder->analysis, &x, b->y + (gsize) t * b->d);
+  }
 }
 
 static void
 run_trellis (Bench * b, const Task * task)
 {
-  const RdLearnedModel *m = b->learned;
-
   (void) task;
-  for (guint t = 0; t < TOKENS; t++) {
-    RdTrellis trellis = {
-      .hidden_size = b->d,
-      .bits = {m->bits, m->bits + RD_LEARNED_SCALES * RD_TRELLIS_COSTS},
-      .base = b->coder->steps.base,.weights = b->coder->context.weights,
-      .magnitude = b->coder->context.magnitude,.offset = b->offsets[t],
-      .kept = b->coder->kept,
-    };
+  for (gsize t = 0; t < TOKENS; t += RD_TRELLIS_ROWS) {
+    RdTrellis trellis = trellis_of (b, t);
 
-    rd_trellis_run (&trellis, b->values + (gsize) t * b->d,
-        b->coder->row_symbols);
+    rd_trellis_run (&trellis, b->values + t * b->d, b->coder->row_symbols);
   }
 }
 
@@ -309,8 +323,9 @@ draw_states (Bench * b)
     c[i] = (gfloat) (copysign (-log (1 - fabs (u)), u) / G_SQRT2)
         * rd_exp2_step (set->scale[i % b->d]);
   }
+  const RdFactor factor = { c, TOKENS, b->d, 1 };
   rd_model_start (b->learned, &rows, 0, TOKENS, b->x);
-  rd_matrix_apply (b->learned->synthesis[0], c, TOKENS, b->x);
+  rd_matrix_apply (b->learned->synthesis[0], &factor, b->x);
 }
 
 /* ---- report ---- */
