@@ -185,19 +185,21 @@ static gdouble
 credit (const RdRate * rate, RdRateSession * s)
 {
   gdouble target = rate->settings.bits_per_token;
-  gdouble most = MAX_CREDIT, left;
+  gdouble tokens = (gdouble) rate->frame.session_tokens;
+  gdouble bits = (gdouble) rate->frame.session_bits;
+  gdouble most = MAX_CREDIT, left, kept;
 
   if (s->target != target) {
     s->target = target;
-    s->tokens = 0;
-    s->base = (gdouble) rate->frame.session_bits;
+    s->first_tokens = tokens;
+    s->first_bits = bits;
   }
-  left = s->tokens * target - ((gdouble) rate->frame.session_bits - s->base);
+  left = (tokens - s->first_tokens) * target - (bits - s->first_bits);
   /* what the finest quality does not need is not saved up */
   if (s->quality >= 100)
     most = TOLERANCE;
-  gdouble kept = CLAMP (left, -MAX_DEBT * target, most * target);
-  s->base += kept - left;
+  kept = CLAMP (left, -MAX_DEBT * target, most * target);
+  s->first_bits += kept - left;
   return kept;
 }
 
@@ -415,13 +417,12 @@ try_again (RdRate * rate, RdRateSession * s, gdouble bits, gdouble level,
 }
 
 static void
-book (RdRate * rate, RdRateSession * s, guint64 bits)
+book (RdRate * rate, guint64 bits)
 {
   guint64 all = bits + rate->frame.overhead + rate->frame.once;
 
   rd_rate_window_add (&rate->window, (gint64) all);
   rate->booked += all;
-  s->tokens += rate->frame.n;
   rate->run += rate->frame.n;
   rate->counted = TRUE;
   watch_ceiling (rate);
@@ -444,6 +445,6 @@ rd_rate_accept (RdRate * rate, RdRateSession * s, guint64 bits,
     return FALSE;
   }
   learn (rate, s, level);
-  book (rate, s, bits);
+  book (rate, bits);
   return TRUE;
 }

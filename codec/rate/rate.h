@@ -34,8 +34,8 @@ typedef struct
   gdouble level;                /* log2 of its bits per token against the model's curve */
   gdouble drift, deviation;     /* of what was predicted, octaves */
   gdouble quality;              /* of the last frame */
-  gdouble target;               /* bits per token that `tokens` and `base` count for */
-  gdouble tokens, base;         /* accepted since then; bits that do not count */
+  gdouble target;               /* bits per token that what follows counts for */
+  gdouble first_tokens, first_bits;     /* what does not count for it */
 } RdRateSession;
 
 /** RdRateFrame: the frame that is about to be encoded. */
@@ -44,7 +44,8 @@ typedef struct
   guint n;                      /* tokens, at least 1 */
   guint64 overhead;             /* bits that every such frame has beside its payload */
   guint64 once;                 /* bits that come with this one only: the stream's header */
-  guint64 session_bits;         /* on the wire for this session so far, its waiting frames included */
+  guint64 session_tokens;       /* of this session so far, in frames that were sent or wait */
+  guint64 session_bits;         /* on the wire for them */
   guint64 total_bits;           /* the same for everything that shares the ceiling, what was sent again included */
   gint64 now;                   /* running time in ns; going back is taken for standing still */
 } RdRateFrame;

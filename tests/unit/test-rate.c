@@ -25,7 +25,7 @@ typedef struct
   RdRate *rate;
   RdRateSession session;
   gint64 now;
-  guint64 session_bits, total_bits;
+  guint64 session_tokens, session_bits, total_bits;
   guint frames, tries;
   gdouble quality;              /* of the last frame */
 
@@ -94,7 +94,8 @@ static guint64
 sim_frame (Sim * sim, guint n)
 {
   RdRateFrame frame = {.n = n,.overhead = FRAME_BITS,
-    .session_bits = sim->session_bits,.total_bits = sim->total_bits,
+    .session_tokens = sim->session_tokens,.session_bits = sim->session_bits,
+    .total_bits = sim->total_bits,
     .now = sim->now
   };
   guint64 bits, all, before = sim->tries;
@@ -109,6 +110,7 @@ sim_frame (Sim * sim, guint n)
   } while (!rd_rate_accept (sim->rate, &sim->session, bits, &sim->quality));
   g_assert_cmpuint (sim->tries - before, <=, RD_RATE_MAX_TRIES);
   all = bits + frame.overhead + frame.once;
+  sim->session_tokens += n;
   sim->session_bits += all;
   sim->total_bits += all;
   sim->frames++;
@@ -304,6 +306,7 @@ test_two_sessions (void)
   for (guint i = 0; i < 512; i++) {
     sim.session = sessions[i % 2];
     sim.session_bits = bits[i % 2];
+    sim.session_tokens = i / 2;
     sim.scale = i % 2 ? 1.5 : 0.7;
     sim_frame (&sim, 1);
     sessions[i % 2] = sim.session;
