@@ -448,3 +448,9 @@ rd_rate_accept (RdRate * rate, RdRateSession * s, guint64 bits,
   book (rate, bits);
   return TRUE;
 }
+
+void
+rd_rate_discard (RdRate * rate, RdRateSession * s, guint64 bits)
+{
+  learn (rate, s, level_of ((gdouble) bits, rate->frame.n));
+}

@@ -60,11 +60,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdRate, rd_rate_free)
 /** rd_rate_configure: from the next rd_rate_begin() on. What was learned of codec and content stays; a new target begins a new mean. */
 void rd_rate_configure (RdRate * rate, const RdRateSettings * settings);
 
-/** rd_rate_begin: the quality for @frame, 0 .. 100. May be called again, with fewer tokens, before the frame is accepted. */
+/** rd_rate_begin: the quality for @frame, 0 .. 100. */
 gdouble rd_rate_begin (RdRate * rate, RdRateSession * session, const RdRateFrame * frame);
 /** rd_rate_accept: the payload took @bits at the quality that was given last. TRUE: send it; it is counted. FALSE: encode the same tokens
  * again at *@quality. */
 gboolean rd_rate_accept (RdRate * rate, RdRateSession * session, guint64 bits, gdouble * quality);
+/** rd_rate_discard: instead of rd_rate_accept(): the tokens took too many @bits for one buffer. Begin again with fewer. */
+void rd_rate_discard (RdRate * rate, RdRateSession * session, guint64 bits);
 
 /** rd_rate_expect: bits of payload that a token of the session will probably need at the quality of its last frame. */
 gdouble rd_rate_expect (const RdRate * rate, const RdRateSession * session);

@@ -7,29 +7,9 @@
 GST_DEBUG_CATEGORY_EXTERN (gst_rd_encoder_debug);
 #define GST_CAT_DEFAULT gst_rd_encoder_debug
 
-/* A STATES frame without payload and ids takes no more than this. */
-#define FRAME_OVERHEAD 32
-#define ID_BYTES 4
 #define TELL_TIME (100 * G_TIME_SPAN_MILLISECOND)
 
 /* ---- buffers ---- */
-
-/* Rows a frame may have: as many as fit a datagram before packing. */
-static gsize
-rows_per_frame (GstRdEncoder * self, gboolean ids)
-{
-  gsize n = MAX (self->use_frame_tokens, 1);
-
-  while (n > 1 && self->use_mtu > 0) {
-    gsize bound = rd_codec_bound (self->codec, n);
-    gsize extra = FRAME_OVERHEAD + (ids ? ID_BYTES * (n + 1) : 0);
-
-    if (bound > 0 && bound + extra <= self->use_mtu)
-      break;
-    n--;
-  }
-  return n;
-}
 
 /* The session of a buffer, made and opened if need be. Called with the lock. */
 static GstRdEncoderSession *
@@ -79,6 +59,7 @@ send_group (GstRdEncoder * self, guint32 number, const RdStates * states,
     g_cond_wait (&self->cond, &self->lock);
   }
   if (result == GST_FLOW_OK && session && !session->failed) {
+    rd_sender_set_max_payload_size (session->sender, self->use_mtu);
     if (!rd_sender_queue (session->sender, states, self->payload->data,
             self->payload->len, g_get_monotonic_time (), error))
       result = GST_FLOW_ERROR;
@@ -89,9 +70,9 @@ send_group (GstRdEncoder * self, guint32 number, const RdStates * states,
   return result;
 }
 
-static gboolean
-encode (GstRdEncoder * self, const GstRdRows * rows, gsize from, gsize n,
-    gboolean * packed, GError ** error)
+gboolean
+gst_rd_encoder_encode (GstRdEncoder * self, const GstRdRows * rows, gsize from,
+    gsize n, gboolean * packed, GError ** error)
 {
   RdRows group = {.n = n,.position = rows->position + (guint32) from,
     .ids = rows->ids ? rows->ids + from : NULL
@@ -105,7 +86,6 @@ encode (GstRdEncoder * self, const GstRdRows * rows, gsize from, gsize n,
       packed, error);
   g_mutex_lock (&self->lock);
   self->encode_ns += gst_util_get_timestamp () - start;
-  self->clipped = rd_codec_clipped (self->codec);
   g_mutex_unlock (&self->lock);
   return good;
 }
@@ -115,12 +95,16 @@ send_rows (GstRdEncoder * self, const GstRdRows * rows, GError ** error)
 {
   gboolean send_ids = rows->ids && (rows->flags & GST_RD_META_SEND_IDS);
   gboolean given = (rows->flags & GST_RD_META_GIVEN) != 0;
-  gsize most = rows_per_frame (self, send_ids);
   GstFlowReturn result = GST_FLOW_OK;
+  gsize n = 0;
 
-  for (gsize i = 0; i < rows->n && result == GST_FLOW_OK; i += most) {
-    gsize n = MIN (most, rows->n - i);
-    gboolean last = i + n == rows->n, packed = FALSE;
+  for (gsize i = 0; i < rows->n && result == GST_FLOW_OK; i += n) {
+    gboolean packed = FALSE;
+
+    if (!gst_rd_encoder_encode_frame (self, rows, i, send_ids, &n, &packed,
+            error))
+      return GST_FLOW_ERROR;
+    gboolean last = i + n == rows->n;
     RdStates states = {
       .epoch = rows->epoch,
       .position = rows->position + (guint32) i,
@@ -129,12 +113,9 @@ send_rows (GstRdEncoder * self, const GstRdRows * rows, GError ** error)
       .sample = last && (rows->flags & GST_RD_META_SAMPLE),
       .given = last && given && rows->given_id >= 0,
       .given_id = rows->given_id,
-      .ids = send_ids ? rows->ids + i : NULL,
+      .ids = send_ids ? rows->ids + i : NULL,.packed = packed,
     };
 
-    if (!encode (self, rows, i, n, &packed, error))
-      return GST_FLOW_ERROR;
-    states.packed = packed;
     result = send_group (self, rows->session, &states, error);
   }
   return result;
@@ -166,6 +147,8 @@ follow_properties (GstRdEncoder * self)
   GST_OBJECT_LOCK (self);
   self->use_pack = self->pack;
   self->use_frame_tokens = self->frame_tokens;
+  self->use_mtu = self->max_payload_size;
+  self->use_rate = self->rate_settings;
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -185,9 +168,9 @@ prepare (GstRdEncoder * self, GstBuffer * buffer, GError ** error)
     return FALSE;
   GST_OBJECT_LOCK (self);
   name = g_strdup (self->codec_name);
-  self->use_mtu = self->max_payload_size;
   GST_OBJECT_UNLOCK (self);
-  self->codec = rd_codec_new (name, self->input.info.hidden_size, error);
+  self->codec = rd_codec_new (gst_rd_encoder_rate_codec (self, name),
+      self->input.info.hidden_size, error);
   if (!self->codec)
     return FALSE;
   RdHeader header = { 0, };
@@ -271,6 +254,7 @@ gst_rd_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
     return report_chain_error (self, error);
   if (rows.n == 0)
     return GST_FLOW_OK;
+  gst_rd_encoder_rate_follow (self);
   start_segment (self);
   if (!rows.has_meta)
     place_without_meta (self, &rows);
@@ -285,6 +269,7 @@ gst_rd_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
         rows.session);
   else if (!drop && result == GST_FLOW_OK)
     result = send_rows (self, &rows, &error);
+  gst_rd_encoder_rate_report (self, rows.session);
   gst_rd_rows_clear (&rows);
   return error ? report_chain_error (self, error) : result;
 }

@@ -60,7 +60,8 @@ enum
 };
 
 #define gst_rd_encoder_parent_class parent_class
-G_DEFINE_FINAL_TYPE (GstRdEncoder, gst_rd_encoder, GST_TYPE_ELEMENT)
+G_DEFINE_FINAL_TYPE_WITH_CODE (GstRdEncoder, gst_rd_encoder, GST_TYPE_ELEMENT,
+    G_IMPLEMENT_INTERFACE (GST_TYPE_PRESET, NULL))
     GST_ELEMENT_REGISTER_DEFINE (rdencoder, "rdencoder", GST_RANK_NONE,
     GST_TYPE_RD_ENCODER)
      static GstStaticPadTemplate sink_template =
@@ -175,6 +176,9 @@ reset (GstRdEncoder * self)
   gst_rd_input_flush (&self->input);
   self->input.configured = self->have_segment = FALSE;
   g_clear_pointer (&self->codec, rd_codec_free);
+  g_clear_pointer (&self->rate, rd_rate_free);
+  self->rate_warnings = 0;
+  self->stats_posted = 0;
 }
 
 static gboolean
@@ -259,7 +263,8 @@ gst_rd_encoder_set_property (GObject * object, guint id, const GValue * value,
       self->session_timeout = g_value_get_uint (value);
       break;
     default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      if (!gst_rd_encoder_rate_set (&self->rate_settings, id, value))
+        G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
   GST_OBJECT_UNLOCK (self);
 }
@@ -310,7 +315,8 @@ gst_rd_encoder_get_property (GObject * object, guint id, GValue * value,
       g_value_set_uint (value, self->session_timeout);
       break;
     default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      if (!gst_rd_encoder_rate_get (&self->rate_settings, id, value))
+        G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
   GST_OBJECT_UNLOCK (self);
 }
@@ -327,6 +333,7 @@ gst_rd_encoder_finalize (GObject * object)
   g_byte_array_unref (self->payload);
   gst_rd_input_clear (&self->input);
   rd_codec_free (self->codec);
+  rd_rate_free (self->rate);
   g_free (self->codec_name);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->cond);
@@ -337,8 +344,8 @@ static void
 install_uint (GObjectClass * klass, guint id, const gchar * name,
     const gchar * nick, const gchar * blurb, guint max, guint value)
 {
-  gint changeable = id == PROP_FRAME_TOKENS ? GST_PARAM_MUTABLE_PLAYING :
-      GST_PARAM_MUTABLE_READY;
+  gint changeable = id == PROP_FRAME_TOKENS || id == PROP_MAX_PAYLOAD_SIZE ?
+      GST_PARAM_MUTABLE_PLAYING : GST_PARAM_MUTABLE_READY;
 
   g_object_class_install_property (klass, id,
       g_param_spec_uint (name, nick, blurb, 0, max, value,
@@ -361,8 +368,8 @@ install_properties (GObjectClass * klass)
   install_uint (klass, PROP_MAX_PAYLOAD_SIZE, "max-payload-size",
       "Maximum payload size",
       "Longest buffer to send, in bytes: what a datagram holds; a longer "
-      "token is cut. 0 = no limit, for byte streams such as tcp",
-      G_MAXINT, DEFAULT_MAX_PAYLOAD_SIZE);
+      "token is cut. Holds for what is encoded from then on. 0 = no limit, for "
+      "byte streams such as tcp", G_MAXINT, DEFAULT_MAX_PAYLOAD_SIZE);
   install_uint (klass, PROP_FRAME_TOKENS, "frame-tokens", "Frame tokens",
       "Most tokens in one frame; a token never waits for a later one. 0 = 1",
       RD_MAX_FRAME_TOKENS, DEFAULT_FRAME_TOKENS);
@@ -397,7 +404,8 @@ install_properties (GObjectClass * klass)
       g_param_spec_boxed ("stats", "Statistics",
           "Counts since the start, over all sessions: tokens, bytes, "
           "bits-per-token (of everything sent), payload-bits-per-token, "
-          "raw-bits-per-token (16 bits a value), retransmitted-frames, ...",
+          "raw-bits-per-token (16 bits a value), recent-bits-per-token (last "
+          "second or two), quality, trial-encodes, ns-per-token, ...",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
@@ -413,6 +421,7 @@ gst_rd_encoder_class_init (GstRdEncoderClass * klass)
   object_class->get_property = gst_rd_encoder_get_property;
   object_class->finalize = gst_rd_encoder_finalize;
   install_properties (object_class);
+  gst_rd_encoder_rate_install (object_class);
   element_class->change_state = gst_rd_encoder_change_state;
   element_class->request_new_pad = gst_rd_encoder_request_new_pad;
   element_class->release_pad = gst_rd_encoder_release_pad;
@@ -446,6 +455,7 @@ gst_rd_encoder_init (GstRdEncoder * self)
   self->window_bytes = DEFAULT_WINDOW_BYTES;
   self->peer_timeout = DEFAULT_PEER_TIMEOUT;
   self->linger = DEFAULT_LINGER;
+  gst_rd_encoder_rate_init (&self->rate_settings);
 
   self->sinkpad = gst_pad_new_from_static_template (&sink_template, "sink");
   gst_pad_set_chain_function (self->sinkpad, gst_rd_encoder_chain);

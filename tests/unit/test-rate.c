@@ -2,10 +2,10 @@
 #include "codec/rate/model.h"
 #include "codec/rate/rate.h"
 #include "codec/rate/window.h"
+#include "tests/support/fake-codec.h"
 
 #include <math.h>
 
-#define HIDDEN 576
 #define MS G_GINT64_CONSTANT (1000000)
 #define SECOND (1000 * MS)
 #define FRAME_BITS (12 * 8)
@@ -15,7 +15,7 @@
 /* An encoder whose sizes follow the rate of Gaussian coefficients of very different spread, with noise from token to token. */
 typedef struct
 {
-  GRand *rand;
+  guint64 seed;                 /* of the noise */
   gdouble octaves;              /* of quantiser step from quality 0 to 100 */
   gdouble scale;                /* of the content */
   gdouble noise;                /* octaves */
@@ -37,11 +37,11 @@ static void
 sim_init (Sim * sim, const RdRateSettings * settings)
 {
   memset (sim, 0, sizeof *sim);
-  sim->rand = g_rand_new_with_seed (7);
+  sim->seed = 7000;
   sim->octaves = 8;
   sim->scale = 1;
   sim->noise = 0.25;
-  sim->rate = rd_rate_new (HIDDEN);
+  sim->rate = rd_rate_new (FAKE_CODEC_VALUES);
   rd_rate_configure (sim->rate, settings);
 }
 
@@ -49,31 +49,15 @@ static void
 sim_clear (Sim * sim)
 {
   rd_rate_free (sim->rate);
-  g_rand_free (sim->rand);
-}
-
-static gdouble
-gaussian (GRand * rand)
-{
-  gdouble sum = -6;
-
-  for (guint i = 0; i < 12; i++)
-    sum += g_rand_double (rand);
-  return sum;
 }
 
 /* Bits of payload of one ordinary token. */
 static gdouble
 sim_size (const Sim * sim, gdouble quality)
 {
-  gdouble finer, bits = 0;
-
   if (sim->ladder > 0)
     quality = sim->ladder * round (quality / sim->ladder);
-  finer = sim->octaves * (quality / 100 - 1) + 5;
-  for (guint i = 0; i < HIDDEN; i++)
-    bits += 0.5 * log2 (1 + exp2 (2 * (finer + 2 - i * 6.0 / HIDDEN)));
-  return bits * sim->scale + 8;
+  return sim->scale * fake_codec_bits (quality, sim->octaves);
 }
 
 static guint64
@@ -103,7 +87,7 @@ sim_frame (Sim * sim, guint n)
   if ((sim->frames & (sim->frames - 1)) == 0 && sim->frames < 16)
     frame.once = HEADER_BITS;
   for (guint i = 0; i < n; i++)
-    sim->factors[i] = exp2 (sim->noise * gaussian (sim->rand));
+    sim->factors[i] = exp2 (sim->noise * fake_codec_noise (sim->seed++));
   sim->quality = rd_rate_begin (sim->rate, &sim->session, &frame);
   do {
     bits = sim_encode (sim, n, sim->quality);
@@ -550,7 +534,7 @@ test_model (void)
 {
   RdRateModel model;
 
-  rd_rate_model_init (&model, HIDDEN);
+  rd_rate_model_init (&model, FAKE_CODEC_VALUES);
   for (guint i = 0; i < 1000; i += 37) {
     gdouble q = 0.1 * i + 0.05, level = rd_rate_model_at (&model, q);
 
