@@ -10,6 +10,38 @@
  * is lost is sent again, and the sampled tokens go upstream as events. Without
  * it the frames are just pushed.
  *
+ * ## How many bits a token gets
+ *
+ * Codec files have a `quality` from 0 to 100. `rate-control` says who chooses
+ * it: `constant-quality` the application, by `quality`, or by
+ * `target-bits-per-token` if a session shall have that mean (within 3 % over
+ * 256 tokens, headers included); `constant-bitrate` the link: as good as
+ * `bitrate` (bits per second, all sessions together) allows. `lossless` gives
+ * hidden states that come back bit-exact; a stream that begins so takes `f32`
+ * instead of the other built-in codecs. Without `lossless`, a `bitrate` other
+ * than 0 is always a ceiling: no `vbv-buf-capacity` milliseconds of running
+ * time have more, but for one frame. The lowest quality that follows from all
+ * of this is used. At quality 0 frames go out even if they are too many, and
+ * an element message `rdencoder-bitrate-exceeded` (session, bitrate,
+ * vbv-buf-capacity) is posted once each time that begins. No token waits for
+ * the sake of a rate.
+ *
+ * These properties, `pack`, `frame-tokens` and `max-payload-size` may change
+ * while the element plays and count from the next buffer on. Presets `low`,
+ * `medium`, `high` and `lossless` come with the element (see #GstPreset).
+ *
+ * ## Statistics
+ *
+ * The property `stats` is a structure `rdencoder-stats`: `tokens`, `bytes`,
+ * `bits-per-token` and `payload-bits-per-token` since the start,
+ * `recent-bits-per-token` and `recent-payload-bits-per-token` of the last
+ * second or two, `quality` of the last frame, `trial-encodes` (frames encoded
+ * again to meet a rate or to fit a datagram), `ns-per-token` (encoding,
+ * trials included), `clipped-values` and more. The same structure is posted
+ * as element message at the end of each session (with the field `session`,
+ * for that session), and every `stats-interval` milliseconds while tokens
+ * come (without it, for all of them).
+ *
  * ## Example launch lines
  * |[
  * gst-launch-1.0 tokensrc model=model.gguf prompt="Once upon a time" ! transformerhead model=model.gguf split-layer=10 ! rdencoder name=e ! udpsink host=127.0.0.1 port=5000 sync=false async=false  udpsrc port=5001 ! e.feedback
@@ -17,6 +49,9 @@
  * |[
  * gst-launch-1.0 tokensrc model=model.gguf location=text.txt ! transformerhead model=model.gguf split-layer=10 ! rdencoder codec=int8 ! filesink location=states.rds
  * ]| Record coded states.
+ * |[
+ * gst-launch-1.0 -m tokensrc model=model.gguf prompt="Once upon a time" ! transformerhead model=model.gguf split-layer=10 ! rdencoder codec=model-split10.gguf rate-control=constant-bitrate bitrate=20000 stats-interval=500 name=e ! udpsink host=127.0.0.1 port=5000 sync=false async=false  udpsrc port=5001 ! e.feedback
+ * ]| At most 20 kbit/s, with figures twice a second.
  *
  * Since: 0.1
  */
