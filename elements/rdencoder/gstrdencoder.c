@@ -490,6 +490,7 @@ gst_rd_encoder_init (GstRdEncoder * self)
   self->window_bytes = DEFAULT_WINDOW_BYTES;
   self->peer_timeout = DEFAULT_PEER_TIMEOUT;
   self->linger = DEFAULT_LINGER;
+  self->session_timeout = DEFAULT_SESSION_TIMEOUT;
   gst_rd_encoder_rate_init (&self->rate_settings);
 
   self->sinkpad = gst_pad_new_from_static_template (&sink_template, "sink");
