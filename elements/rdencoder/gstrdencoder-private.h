@@ -143,8 +143,8 @@ gboolean gst_rd_encoder_encode_frame (GstRdEncoder * self, const GstRdRows * row
     gboolean * packed, GError ** error);
 /** Messages that are due. */
 void gst_rd_encoder_rate_report (GstRdEncoder * self, guint32 session);
-/** Adds to the statistics. The caller holds `lock`. */
-void gst_rd_encoder_rate_stats (GstRdEncoder * self, GstStructure * stats);
+/** Adds to the statistics, which are those of @sum. The caller holds `lock`. */
+void gst_rd_encoder_rate_stats (GstRdEncoder * self, const RdSenderStats * sum, GstStructure * stats);
 
 /* gstrdencoder-input.c */
 /** Encodes @n rows from @from on into `payload`. */

@@ -288,18 +288,17 @@ gst_rd_encoder_rate_report (GstRdEncoder * self, guint32 session)
 }
 
 void
-gst_rd_encoder_rate_stats (GstRdEncoder * self, GstStructure * stats)
+gst_rd_encoder_rate_stats (GstRdEncoder * self, const RdSenderStats * sum,
+    GstStructure * stats)
 {
   const GstRdEncoderMark *mark = &self->marks[0];
-  RdSenderStats sum;
+  guint64 tokens = sum->tokens - mark->tokens;
 
-  gst_rd_encoder_sum (self, &sum);
-  guint64 tokens = sum.tokens - mark->tokens;
   gst_structure_set (stats, "quality", G_TYPE_DOUBLE, self->last_quality,
       "trial-encodes", G_TYPE_UINT64, self->trial_encodes,
       "recent-bits-per-token", G_TYPE_DOUBLE,
-      gst_rd_bits_per_token (sum.bytes - mark->bytes, tokens),
+      gst_rd_bits_per_token (sum->bytes - mark->bytes, tokens),
       "recent-payload-bits-per-token", G_TYPE_DOUBLE,
-      gst_rd_bits_per_token (sum.payload_bytes - mark->payload_bytes, tokens),
+      gst_rd_bits_per_token (sum->payload_bytes - mark->payload_bytes, tokens),
       NULL);
 }

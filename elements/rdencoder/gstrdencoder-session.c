@@ -247,7 +247,7 @@ gst_rd_encoder_stats (GstRdEncoder * self)
   g_mutex_lock (&self->lock);
   gst_rd_encoder_sum (self, &sum);
   s = stats_structure (self, &sum);
-  gst_rd_encoder_rate_stats (self, s);
+  gst_rd_encoder_rate_stats (self, &sum, s);
   g_mutex_unlock (&self->lock);
   return s;
 }
