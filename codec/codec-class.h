@@ -20,6 +20,8 @@ typedef struct
   void (*set) (RdCodec * codec, const RdSettings * settings);
   const RdCodecInfo *(*info) (const RdCodec * codec);
     gboolean (*needs_features) (const RdCodec * codec, const guint8 * payload, gsize size, gboolean packed);
+  /* Ideal length of a payload's symbols; negative if it is damaged. */
+    gdouble (*ideal_bits) (RdCodec * codec, const RdRows * rows, const guint8 * payload, gsize size);
 } RdCodecClass;
 
 /* First member of every codec's own struct. */

@@ -2,24 +2,35 @@
 #include "codec/codec.h"
 #include "codec/codec-class.h"
 #include "codec/float-bits.h"
+#include "codec/learned/learned.h"
 #include "codec/simple/simple.h"
 
 #include <fenv.h>
+#include <string.h>
 
 G_DEFINE_QUARK (rd_codec_error_quark, rd_codec_error)
-     RdCodec *rd_codec_new (const gchar * name, guint hidden_size,
-    GError ** error)
+     static gboolean is_path (const gchar * name)
 {
-  if (hidden_size == 0 || hidden_size > RD_CODEC_MAX_HIDDEN_SIZE) {
+  return strchr (name, G_DIR_SEPARATOR) || g_str_has_suffix (name, ".gguf");
+}
+
+RdCodec *
+rd_codec_new (const gchar * name, guint hidden_size, GError ** error)
+{
+  gboolean path = name && !rd_codec_is_builtin (name) && is_path (name);
+
+  if ((hidden_size == 0 && !path) || hidden_size > RD_CODEC_MAX_HIDDEN_SIZE) {
     g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
         "hidden size %u is not between 1 and %u", hidden_size,
         RD_CODEC_MAX_HIDDEN_SIZE);
     return NULL;
   }
+  if (path)
+    return rd_learned_new (name, hidden_size, error);
   if (!rd_codec_is_builtin (name)) {
     g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_UNKNOWN,
-        "unknown codec '%.64s': use one of %s", name ? name : "",
-        rd_simple_names ());
+        "unknown codec '%.64s': use one of %s, or the path of a codec file",
+        name ? name : "", rd_simple_names ());
     return NULL;
   }
   return rd_simple_new (name, hidden_size);
@@ -165,4 +176,22 @@ rd_codec_decode (RdCodec * codec, const RdRows * rows, const guint8 * payload,
   ok = codec->klass->decode (codec, rows, payload, size, packed, x, error);
   fesetenv (&env);
   return ok;
+}
+
+gdouble
+rd_codec_ideal_bits (RdCodec * codec, const RdRows * rows,
+    const guint8 * payload, gsize size)
+{
+  fenv_t env;
+  gdouble bits;
+
+  if (!codec->klass->ideal_bits)
+    return 8. * (gdouble) size;
+  if (!rd_codec_check (codec, rows->n, size, FALSE, NULL))
+    return -1;
+  fegetenv (&env);
+  fesetenv (FE_DFL_ENV);
+  bits = codec->klass->ideal_bits (codec, rows, payload, size);
+  fesetenv (&env);
+  return bits;
 }

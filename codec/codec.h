@@ -63,7 +63,8 @@ typedef struct
   guint n_blocks;               /* of RD_SIDE_INFO_BLOCKS: how many of the first blocks are run */
 } RdCodecInfo;
 
-/** rd_codec_new: @name is a built-in name or a path; @hidden_size floats a token. Free with rd_codec_free().
+/** rd_codec_new: @name is a built-in name, or the path of a codec file (codec/learned/FORMAT.md) if it has a slash or ends in .gguf; @hidden_size floats a token;
+ * 0 takes what a codec file says. Free with rd_codec_free().
  * A codec object is used by one thread at a time. */
 RdCodec *rd_codec_new (const gchar * name, guint hidden_size, GError ** error);
 void rd_codec_free (RdCodec * codec);
@@ -93,6 +94,10 @@ gboolean rd_codec_check (const RdCodec * codec, gsize n, gsize size, gboolean pa
 gboolean rd_codec_needs_features (const RdCodec * codec, const guint8 * payload, gsize size, gboolean packed);
 /** rd_codec_decode: the payload must hold exactly rows->n tokens. Every value written is finite. On an error @x is undefined. */
 gboolean rd_codec_decode (RdCodec * codec, const RdRows * rows, const guint8 * payload, gsize size, gboolean packed, gfloat * x, GError ** error);
+
+/** rd_codec_ideal_bits: what the payload's symbols would take under a perfect entropy coder, side information included; for built-in codecs all
+ * of the payload. Decodes @rows (positions, features as for decoding); negative if it is damaged. For reports: slow. */
+gdouble rd_codec_ideal_bits (RdCodec * codec, const RdRows * rows, const guint8 * payload, gsize size);
 
 /** Values that were outside of the codec's range and clipped, since the codec was made (f16 beyond 65504, int4 beyond 8 x 65504). */
 guint64 rd_codec_clipped (const RdCodec * codec);

@@ -5,8 +5,9 @@
 G_BEGIN_DECLS
 
 #define RD_LEARNED_MAX_ROWS 1024u       /* of one payload */
+#define RD_LEARNED_SCALAR_COMPLEXITY 2u /* up to here the scalar quantiser, above it the trellis */
 
-/** rd_learned_new: from a codec file; @hidden_size must be its own. */
+/** rd_learned_new: from a codec file; @hidden_size must be its own, or 0. */
 RdCodec *rd_learned_new (const gchar * path, guint hidden_size, GError ** error);
 
 /** RdLearnedModel: parameters made ready for coding; immutable, any number of threads may use it. */
@@ -29,7 +30,7 @@ typedef struct
 typedef void (*RdTally) (const RdSymbols * symbols, gpointer user_data);
 
 /** rd_learned_tally: quantises @rows as the encoder would and hands out the symbols with their tables instead of coding them.
- * @level 0 .. 127; @complexity as in RdSettings (0: scalar quantiser). Errors as rd_codec_encode(). */
+ * @level 0 .. 127; @complexity as in RdSettings; rows with features need side information in @model. INPUT error for rows that are not finite. */
 gboolean rd_learned_tally (const RdLearnedModel * model, const RdRows * rows, const gfloat * x, guint level, guint complexity, RdTally tally,
     gpointer user_data, GError ** error);
 

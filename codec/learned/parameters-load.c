@@ -6,11 +6,12 @@
 
 static gboolean
 fail (GError ** error, gint code, const StGguf * gguf, const gchar * format,
-    ...) G_GNUC_PRINTF (4, 5);
-
-static gboolean
-fail (GError ** error, gint code, const StGguf * gguf, const gchar * format,
     ...)
+G_GNUC_PRINTF (4, 5);
+
+     static gboolean
+         fail (GError ** error, gint code, const StGguf * gguf,
+    const gchar * format, ...)
 {
   g_autofree gchar *what = NULL;
   va_list args;
@@ -115,8 +116,7 @@ read_set_array (const StGguf * gguf, guint set, const gchar * name, gsize n,
 static void
 read_strength (const StGguf * gguf, guint s, RdLearnedParameters * p)
 {
-  g_autofree gchar *key =
-      rd_set_name (RD_KEY (""), s, "token_step.strength");
+  g_autofree gchar *key = rd_set_name (RD_KEY (""), s, "token_step.strength");
 
   if (st_gguf_array_length (gguf, key) != p->n_knots)
     return;

@@ -1,0 +1,66 @@
+/* Blocks of rows to symbols and back. Private to codec/learned. */
+#pragma once
+#include "codec/learned/model.h"
+#include "codec/wire/bytes.h"
+
+G_BEGIN_DECLS
+
+/** RdCoder: scratch of one thread. D = hidden size. */
+typedef struct
+{
+  const RdLearnedModel *model;
+  RdSteps steps;
+  guint set, level;             /* of the steps */
+  gboolean scalar;
+  gboolean have_steps;
+  RdContext context;
+  gint32 *symbols;              /* (D + 2, w) */
+  guint16 *tables;              /* (D + 2, w) */
+  gfloat *coefficients;         /* (RD_BLOCK_ROWS, D) */
+  gfloat *rows;                 /* (RD_BLOCK_ROWS, D) */
+  gint32 *row_symbols;          /* (D) */
+  gint32 *kept;                 /* of the trellis */
+} RdCoder;
+
+RdCoder *rd_coder_new (const RdLearnedModel * model);
+void rd_coder_free (RdCoder * coder);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdCoder, rd_coder_free)
+
+/** rd_coder_set: what the next blocks use. */
+void rd_coder_set (RdCoder * coder, guint set, guint level, gboolean scalar);
+
+/** rd_padded_rows: w of FORMAT.md section 3. */
+static inline gsize
+rd_padded_rows (gsize n)
+{
+  return n < 16 ? n : (n + 15) / 16 * 16;
+}
+
+static inline guint
+rd_block_lanes (gsize n)
+{
+  return n < 16 ? 1 : 16;
+}
+
+/** rd_coder_quantise: symbols and tables of @n rows from row @from of @rows. Numbers of RAW rows (guint8) are appended to @raw if it is not
+ * NULL. */
+void rd_coder_quantise (RdCoder * coder, const RdRows * rows, const gfloat * x, gsize from, gsize n, GByteArray * raw);
+/** rd_coder_encode: appends the block: length, stream and RAW rows, whose number is added to *n_raw. */
+gboolean rd_coder_encode (RdCoder * coder, const RdRows * rows, const gfloat * x, gsize from, gsize n, GByteArray * out, gsize * n_raw,
+    GError ** error);
+
+/** RdBlock: one block to be decoded, rows @from .. @from + @n - 1 of @rows. */
+typedef struct
+{
+  const RdRows *rows;
+  gsize from, n;
+  RdReader *reader;             /* behind the length */
+  gsize length;                 /* of the stream */
+  gboolean may_be_raw;
+  gfloat *x;                    /* (n, D) out */
+  gdouble *bits;                /* ideal length of the symbols is added; may be NULL */
+} RdBlock;
+
+gboolean rd_coder_decode (RdCoder * coder, const RdBlock * block, GError ** error);
+
+G_END_DECLS

@@ -1,0 +1,162 @@
+/* From parameters to what coding needs: packed matrices, tables, costs, steps. */
+#include "codec/learned/model.h"
+#include "codec/learned/exp2-table.h"
+#include "codec/float-bits.h"
+
+#include <string.h>
+
+#define MAX_LOG_STEP 16384
+
+gfloat
+rd_exp2_step (gint32 log_step)
+{
+  gint32 s = CLAMP (log_step, -MAX_LOG_STEP, MAX_LOG_STEP);
+
+  return rd_float_from_bits ((guint32) ((s >> 8) + 127) << 23
+      | rd_exp2_mantissa[s & 255]);
+}
+
+/* Rounds down, as FORMAT.md says; the divisor is positive. */
+static gint32
+floor_div (gint32 a, gint32 b)
+{
+  return a >= 0 ? a / b : -((-a + b - 1) / b);
+}
+
+void
+rd_steps_set (RdSteps * steps, const RdLearnedModel * model, guint s,
+    guint level, gboolean scalar)
+{
+  const RdLearnedParameters *p = model->p;
+  const RdLearnedSet *set = &p->set[s];
+  gsize d = p->hidden_size;
+  guint k = 0;
+
+  while (k + 2 < p->n_knots && p->knots[k + 1] <= (gint32) level)
+    k++;
+  gint32 a = p->knots[k], span = p->knots[k + 1] - a, at = (gint32) level - a;
+  gint32 common = p->coarsest - 16 * (gint32) level
+      + (scalar ? RD_SCALAR_STEP : 0);
+  for (gsize j = 0; j < d; j++) {
+    gint32 low = set->steps[k * d + j], high = set->steps[(k + 1) * d + j];
+
+    steps->log_step[j] = common + low + floor_div ((high - low) * at, span);
+    steps->base[j] = set->scale[j] - steps->log_step[j];
+  }
+  steps->strength = set->token_step ? set->strength[k]
+      + (set->strength[k + 1] - set->strength[k]) * (gfloat) at /
+      (gfloat) span : 0;
+}
+
+void
+rd_model_start (const RdLearnedModel * model, const RdRows * rows,
+    gsize from, gsize n, gfloat * x)
+{
+  gsize d = model->p->hidden_size;
+  guint s = rows->features ? 1 : 0;
+
+  for (gsize t = 0; t < n; t++)
+    memcpy (x + t * d, model->p->set[s].mean, d * sizeof *x);
+  if (rows->features)
+    rd_matrix_apply (model->readout, rows->features + from * d, n, x);
+}
+
+static gboolean
+make_tables (RdLearnedModel * model, GError ** error)
+{
+  RdTableSpec specs[RD_N_TABLES];
+
+  for (guint i = 0; i < RD_N_TABLES; i++) {
+    const RdLearnedTable *table = &model->p->tables[i];
+
+    specs[i].min = table->min;
+    specs[i].n_values = table->n_values;
+    specs[i].golomb = table->golomb;
+    specs[i].cumulative = table->cumulative;
+  }
+  model->tables = rd_tables_new (specs, RD_N_TABLES, error);
+  return model->tables != NULL;
+}
+
+/* Costs of magnitudes: the mean of both signs. */
+static void
+make_costs (RdLearnedModel * model)
+{
+  gsize n = 2 * RD_LEARNED_SCALES * RD_TRELLIS_COSTS;
+
+  model->bits = g_new (gfloat, n);
+  for (gsize i = 0; i < n; i++) {
+    gsize table = RD_TABLE_TRELLIS_0 + i / RD_TRELLIS_COSTS;
+    gint32 k = (gint32) (i % RD_TRELLIS_COSTS);
+
+    model->bits[i] = model->p->lambda
+        * (gfloat) (0.5 * (rd_tables_bits (model->tables, table, k)
+            + rd_tables_bits (model->tables, table, -k)));
+  }
+}
+
+static gboolean
+make_matrices (RdLearnedModel * model, guint s, GError ** error)
+{
+  RdLearnedSet *set = &model->p->set[s];
+  gsize d = model->p->hidden_size;
+  g_autofree gfloat *inverse = NULL;
+
+  if (!set->analysis) {
+    inverse = g_try_new (gfloat, d * d);
+    if (!inverse || !rd_matrix_invert (set->synthesis, d, inverse)) {
+      g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
+          "set.%u.synthesis has no inverse", s);
+      return FALSE;
+    }
+  }
+  model->analysis[s] =
+      rd_matrix_new (set->analysis ? set->analysis : inverse, d, d);
+  model->synthesis[s] = rd_matrix_new (set->synthesis, d, d);
+  if (set->readout)
+    model->readout = rd_matrix_new (set->readout, d, d);
+  if (!model->analysis[s] || !model->synthesis[s]
+      || (set->readout && !model->readout)) {
+    g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
+        "no memory for matrices of %" G_GSIZE_FORMAT " x %" G_GSIZE_FORMAT, d,
+        d);
+    return FALSE;
+  }
+  /* the packed copies are all that coding uses */
+  g_clear_pointer (&set->analysis, g_free);
+  g_clear_pointer (&set->synthesis, g_free);
+  g_clear_pointer (&set->readout, g_free);
+  return TRUE;
+}
+
+RdLearnedModel *
+rd_learned_model_new (RdLearnedParameters * parameters, GError ** error)
+{
+  g_autoptr (RdLearnedModel) model = g_new0 (RdLearnedModel, 1);
+
+  model->p = parameters;
+  if (!rd_learned_parameters_check (parameters, error)
+      || !make_tables (model, error))
+    return NULL;
+  for (guint s = 0; s < rd_learned_parameters_n_sets (parameters); s++)
+    if (!make_matrices (model, s, error))
+      return NULL;
+  make_costs (model);
+  return g_steal_pointer (&model);
+}
+
+void
+rd_learned_model_free (RdLearnedModel * model)
+{
+  if (!model)
+    return;
+  for (guint s = 0; s < RD_LEARNED_SETS; s++) {
+    rd_matrix_free (model->analysis[s]);
+    rd_matrix_free (model->synthesis[s]);
+  }
+  rd_matrix_free (model->readout);
+  rd_tables_free (model->tables);
+  rd_learned_parameters_free (model->p);
+  g_free (model->bits);
+  g_free (model);
+}

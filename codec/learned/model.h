@@ -1,0 +1,39 @@
+/* Parameters made ready for coding. Private to codec/learned. */
+#pragma once
+#include "codec/learned/context.h"
+#include "codec/learned/learned.h"
+#include "codec/learned/transform.h"
+#include "codec/learned/trellis.h"
+
+G_BEGIN_DECLS
+
+#define RD_SCALAR_STEP 170      /* what the scalar quantiser's steps are wider, 1/256 octave */
+#define RD_N_QUANTISERS 3
+
+struct _RdLearnedModel
+{
+  RdLearnedParameters *p;       /* owned */
+  RdTables *tables;
+  RdMatrix *analysis[RD_LEARNED_SETS], *synthesis[RD_LEARNED_SETS];
+  RdMatrix *readout;            /* of set 1, or NULL */
+  gfloat *bits;                 /* (2, RD_LEARNED_SCALES, RD_TRELLIS_COSTS) lambda times bits of the trellis' tables */
+};
+
+/** RdSteps: steps of one set at one level. (D) each. */
+typedef struct
+{
+  gint32 *log_step;             /* for a token step of 0, 1/256 octave */
+  gint32 *base;                 /* scale less log_step */
+  gfloat strength;              /* of the token steps */
+} RdSteps;
+
+/** rd_steps_set: fills @steps, whose arrays have D elements. */
+void rd_steps_set (RdSteps * steps, const RdLearnedModel * model, guint set, guint level, gboolean scalar);
+
+/** rd_exp2_step: the step of logarithm @log_step, 1/256 octave (FORMAT.md section 3). */
+gfloat rd_exp2_step (gint32 log_step);
+
+/** rd_model_start: x (n, D) = what reconstruction of plain rows begins with. */
+void rd_model_start (const RdLearnedModel * model, const RdRows * rows, gsize from, gsize n, gfloat * x);
+
+G_END_DECLS

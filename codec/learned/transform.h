@@ -1,0 +1,21 @@
+/* Products of rows with a matrix, in one order of additions everywhere: y_i = start_i + x_0 m_0,i + x_1 m_1,i + ..., each a rounded product and a
+ * rounded sum (FORMAT.md section 4). AVX-512, AVX2 and baseline code give the same bits. */
+#pragma once
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/** RdMatrix: @rows x @cols floats, packed for rd_matrix_apply(). Immutable. */
+typedef struct _RdMatrix RdMatrix;
+
+/** rd_matrix_new: copies @values (rows x cols); NULL if there is no memory. */
+RdMatrix *rd_matrix_new (const gfloat * values, gsize rows, gsize cols);
+void rd_matrix_free (RdMatrix * matrix);
+
+/** rd_matrix_apply: adds to y (n x cols, row stride cols) the products of x (n x rows, row stride rows) with the matrix. */
+void rd_matrix_apply (const RdMatrix * matrix, const gfloat * x, gsize n, gfloat * y);
+
+/** rd_matrix_invert: @out = inverse of @values (n x n), in double by elimination with pivots; FALSE if it has none. */
+gboolean rd_matrix_invert (const gfloat * values, gsize n, gfloat * out);
+
+G_END_DECLS

@@ -1,0 +1,24 @@
+/* What lies between head and tail. */
+#include "pipelines/eval/link.h"
+
+gboolean
+eval_link_send (EvalLink * link, const EvalText * text, const float *x,
+    float *y, EvalSum * sums, GError ** error)
+{
+  return link->klass->send (link, text, x, y, sums, error);
+}
+
+gboolean
+eval_link_times (EvalLink * link, EvalTimes * times)
+{
+  if (!link->klass->times)
+    return FALSE;
+  link->klass->times (link, times);
+  return TRUE;
+}
+
+void
+eval_link_free (EvalLink * link)
+{
+  link->klass->free (link);
+}

@@ -1,0 +1,22 @@
+/* How far a long run is, on standard error. */
+#pragma once
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  gboolean quiet, terminal;
+  gdouble total, done;          /* tokens */
+  gint64 begin, told;           /* monotonic time */
+} EvalProgress;
+
+/** @total: work to do, in tokens. A terminal gets one line that changes, everything else a line every ten seconds. */
+void eval_progress_start (EvalProgress * progress, gdouble total, gboolean quiet);
+/** @tokens more are done, at @what. */
+void eval_progress_step (EvalProgress * progress, gdouble tokens, const gchar * what);
+void eval_progress_end (EvalProgress * progress);
+/** "2 min 05 s"; free it. */
+gchar *eval_progress_duration (gdouble seconds);
+
+G_END_DECLS
