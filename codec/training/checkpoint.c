@@ -12,25 +12,24 @@
 #define MAGIC "rdcalib1"
 #define MAX_SETTINGS 65536u
 
-G_DEFINE_QUARK (rd - checkpoint - error - quark, rd_checkpoint_error)
 /* All numbers that are not arrays. */
-     typedef struct
-     {
-       guint64 done, kept, massive, states[2], gradients;
-       double limit[2];
-     } Numbers;
+typedef struct
+{
+  guint64 done, kept, massive, states[2], gradients;
+  double limit[2];
+} Numbers;
 
-     typedef struct
-     {
-       gpointer data;
-       gsize size;
-     } Part;
+typedef struct
+{
+  gpointer data;
+  gsize size;
+} Part;
 
 #define MAX_PARTS 12
 
 /* The file behind the settings: what is read or written where. */
-     static gsize list_parts (const RdStatistics * s, Numbers * numbers,
-    Part * parts)
+static gsize
+list_parts (const RdStatistics * s, Numbers * numbers, Part * parts)
 {
   const gsize row = s->size.hidden_size * sizeof (float);
   const gsize kept = (gsize) numbers->kept;
@@ -62,8 +61,9 @@ static void
 get_numbers (const RdStatistics * s, Numbers * numbers)
 {
   *numbers = (Numbers) {
-    s->done, s->kept.n, s->n_massive, {s->states[0].n, s->states[1].n},
-    s->gradients.n, {s->limit[0], s->limit[1]}
+    s->done, s->kept.n, s->n_massive, {
+    s->states[0].n, s->states[1].n}, s->gradients.n, {
+    s->limit[0], s->limit[1]}
   };
 }
 
@@ -255,3 +255,5 @@ rd_checkpoint_read (const gchar * path, const gchar * settings,
   fclose (stream.file);
   return ok;
 }
+
+G_DEFINE_QUARK (rd_checkpoint_error_quark, rd_checkpoint_error)

@@ -194,8 +194,7 @@ rd_readout_new (const RdMetric * metric, const RdStatistics * statistics,
   readout->matrix = rd_linear_new (n, n, "a prediction", error);
   if (readout->matrix != NULL)
     readout->covariance = rd_linear_new (n, n, "a prediction", error);
-  if (readout->covariance == NULL
-      || !fill (readout, metric, statistics, error))
+  if (readout->covariance == NULL || !fill (readout, metric, statistics, error))
     return NULL;
   return g_steal_pointer (&readout);
 }

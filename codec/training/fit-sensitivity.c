@@ -171,7 +171,7 @@ regress (Work * work, Part part, const double *gram, gsize total, double ridge,
       + penalty (work, weights, ridge);
 
   for (gsize i = 0; i < n; i++)
-    factor[i * n + i] += (double) total * (i < n - 1 ? ridge : FREE_RIDGE);
+    factor[i * n + i] += (double) total *(i < n - 1 ? ridge : FREE_RIDGE);
   if (!rd_linear_factor (factor, n, "the prediction of sensitivities", error))
     return FALSE;
   for (guint i = 0; i < MAX_STEPS; i++) {
@@ -179,7 +179,7 @@ regress (Work * work, Part part, const double *gram, gsize total, double ridge,
 
     evaluate (work, part, weights, step);
     for (gsize j = 0; j < n - 1; j++)
-      step[j] -= (double) total * ridge * weights[j];
+      step[j] -= (double) total *ridge * weights[j];
     rd_linear_solve (factor, n, step, 1);
     if (!descend (work, part, ridge, step, weights, &loss)
         || before - loss < 1e-7)

@@ -12,6 +12,7 @@
 /* A trellis of 8 states has the squared error of a uniform quantiser of this many of its steps (of two it loses nothing but gains 1 dB in
  * granularity; measured with the quantiser of codec/learned at 1 to 3 bits a coefficient). */
 #define TRELLIS_STEPS 1.6
+#define CHUNK 512               /* rows at a time */
 
 /* ---- metric ---- */
 
@@ -173,16 +174,21 @@ rd_transform_apply (const RdTransform * transform, const float *differences,
     gsize n, float *coefficients, GError ** error)
 {
   const gsize hidden = transform->n;
-  g_autofree double *in = rd_linear_new (n, hidden, "coefficients", error);
-  g_autofree double *out = rd_linear_new (n, hidden, "coefficients", error);
+  g_autofree double *in = rd_linear_new (CHUNK, hidden, "coefficients", error);
+  g_autofree double *out = rd_linear_new (CHUNK, hidden, "coefficients", error);
 
   if (in == NULL || out == NULL)
     return FALSE;
-  for (gsize i = 0; i < n * hidden; i++)
-    in[i] = differences[i];
-  rd_linear_product (in, transform->analysis, n, hidden, hidden, TRUE, out);
-  for (gsize i = 0; i < n * hidden; i++)
-    coefficients[i] = (float) out[i];
+  for (gsize first = 0; first < n; first += CHUNK) {
+    const gsize rows = MIN (CHUNK, n - first), at = first * hidden;
+
+    for (gsize i = 0; i < rows * hidden; i++)
+      in[i] = differences[at + i];
+    rd_linear_product (in, transform->analysis, rows, hidden, hidden, TRUE,
+        out);
+    for (gsize i = 0; i < rows * hidden; i++)
+      coefficients[at + i] = (float) out[i];
+  }
   return TRUE;
 }
 

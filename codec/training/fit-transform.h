@@ -37,7 +37,7 @@ RdTransform *rd_transform_new (const RdMetric * metric, const double *covariance
 void rd_transform_free (RdTransform * transform);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdTransform, rd_transform_free)
 
-/** rd_transform_apply: coefficients (n, D) of @n @differences (n, D) from the mean. */
+/** rd_transform_apply: coefficients (n, D) of @n @differences (n, D) from the mean; may be the same array. Error RD_LINEAR_ERROR_MEMORY. */
 gboolean rd_transform_apply (const RdTransform * transform, const float *differences, gsize n, float *coefficients, GError ** error);
 
 /** rd_transform_step: the trellis' step, as a logarithm in 1/256 octave, at which the divergence is about @divergence nats: each coefficient

@@ -15,9 +15,8 @@ void dpotrs_ (const char *uplo, const blasint * n, const blasint * nrhs,
     const double *a, const blasint * lda, double *b, const blasint * ldb,
     blasint * info);
 
-G_DEFINE_QUARK (rd - linear - error - quark, rd_linear_error)
-     double *rd_linear_new (gsize rows, gsize cols, const gchar * what,
-    GError ** error)
+double *
+rd_linear_new (gsize rows, gsize cols, const gchar * what, GError ** error)
 {
   double *values = NULL;
   gsize n;
@@ -140,6 +139,16 @@ rd_linear_product (const double *a, const double *b, gsize m, gsize n, gsize k,
 }
 
 void
+rd_linear_subtract (const float *a, const float *b, gsize m, gsize n, gsize k,
+    float *c)
+{
+  st_blas_one_thread ();
+  cblas_sgemm (CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint) m,
+      (blasint) n, (blasint) k, -1, a, (blasint) k, b, (blasint) n, 1, c,
+      (blasint) n);
+}
+
+void
 rd_linear_gram (const double *rows, gsize n_rows, gsize n, double *sum)
 {
   st_blas_one_thread ();
@@ -155,3 +164,5 @@ rd_linear_mirror (double *matrix, gsize n)
       matrix[j * n + i] = matrix[i * n + j];
   }
 }
+
+G_DEFINE_QUARK (rd_linear_error_quark, rd_linear_error)

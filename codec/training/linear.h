@@ -24,6 +24,8 @@ gboolean rd_linear_factor (double *matrix, gsize n, const gchar * what, GError *
 void rd_linear_solve (const double *factor, gsize n, double *rows, gsize n_rows);
 /** rd_linear_product: c (m, n) = a (m, k) b (k, n); @transposed: b is (n, k). */
 void rd_linear_product (const double *a, const double *b, gsize m, gsize n, gsize k, gboolean transposed, double *c);
+/** rd_linear_subtract: c (m, n) -= a (m, k) b (k, n), in single precision. */
+void rd_linear_subtract (const float *a, const float *b, gsize m, gsize n, gsize k, float *c);
 /** rd_linear_gram: the upper half of @sum (n, n) += rows^T rows. */
 void rd_linear_gram (const double *rows, gsize n_rows, gsize n, double *sum);
 /** rd_linear_mirror: the upper half to the lower one. */
