@@ -96,7 +96,7 @@ gboolean rd_codec_needs_features (const RdCodec * codec, const guint8 * payload,
 gboolean rd_codec_decode (RdCodec * codec, const RdRows * rows, const guint8 * payload, gsize size, gboolean packed, gfloat * x, GError ** error);
 
 /** rd_codec_ideal_bits: what the payload's symbols would take under a perfect entropy coder, side information included; for built-in codecs all
- * of the payload. Decodes @rows (positions, features as for decoding); negative if it is damaged. For reports: slow. */
+ * of the payload. Features are not needed; negative if it is damaged. For reports: slow. */
 gdouble rd_codec_ideal_bits (RdCodec * codec, const RdRows * rows, const guint8 * payload, gsize size);
 
 /** Values that were outside of the codec's range and clipped, since the codec was made (f16 beyond 65504, int4 beyond 8 x 65504). */

@@ -5,6 +5,8 @@
 
 G_BEGIN_DECLS
 
+#define RD_BLOCK_LANES 8u       /* more cost bits: a block's last coefficients hold little to start lanes with */
+
 /** RdCoder: scratch of one thread. D = hidden size. */
 typedef struct
 {
@@ -33,13 +35,14 @@ void rd_coder_set (RdCoder * coder, guint set, guint level, gboolean scalar);
 static inline gsize
 rd_padded_rows (gsize n)
 {
-  return n < 16 ? n : (n + 15) / 16 * 16;
+  return n < RD_BLOCK_LANES ? n :
+      (n + RD_BLOCK_LANES - 1) / RD_BLOCK_LANES * RD_BLOCK_LANES;
 }
 
 static inline guint
 rd_block_lanes (gsize n)
 {
-  return n < 16 ? 1 : 16;
+  return n < RD_BLOCK_LANES ? 1 : RD_BLOCK_LANES;
 }
 
 /** rd_coder_quantise: symbols and tables of @n rows from row @from of @rows. Numbers of RAW rows (guint8) are appended to @raw if it is not

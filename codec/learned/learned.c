@@ -275,10 +275,14 @@ static gdouble
 learned_ideal_bits (RdCodec * codec, const RdRows * rows,
     const guint8 * payload, gsize size)
 {
-  g_autofree gfloat *x = g_new (gfloat, rows->n * codec->hidden_size);
+  gsize n = rows->n * codec->hidden_size;
+  g_autofree gfloat *x = g_new (gfloat, n), *none = g_new0 (gfloat, n);
+  RdRows own = *rows;
   gdouble bits = 0;
 
-  if (!decode ((LearnedCodec *) codec, rows, payload, size, x, &bits, NULL))
+  /* symbols and tables do not depend on features */
+  own.features = none;
+  if (!decode ((LearnedCodec *) codec, &own, payload, size, x, &bits, NULL))
     return -1;
   return bits > 0 ? bits : 8. * (gdouble) size;
 }

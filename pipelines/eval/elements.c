@@ -23,7 +23,7 @@ typedef struct
 {
   guint64 states, payload, header, control;
   guint64 ids;
-  gdouble ideal_bits;           /* of the payloads; NAN if it does not say so */
+  gdouble ideal_bits;           /* of the payloads */
 } Traffic;
 
 typedef struct
@@ -41,6 +41,7 @@ typedef struct
   guint32 session;              /* next number */
   GMutex lock;                  /* traffic */
   Traffic traffic;
+  RdCodec *codec;               /* tells ideal code lengths */
 } Elements;
 
 /* ---- the wire ---- */
@@ -48,13 +49,17 @@ typedef struct
 static void
 count_frame (const RdFrame * frame, gpointer user_data)
 {
-  Traffic *traffic = user_data;
+  Elements *self = user_data;
+  Traffic *traffic = &self->traffic;
 
   if (frame->type == RD_FRAME_HEADER) {
     traffic->header += frame->size;
   } else if (frame->type == RD_FRAME_STATES) {
     traffic->states += frame->size;
     traffic->payload += frame->payload_size;
+    RdRows rows = {.n = frame->count,.position = frame->position };
+    traffic->ideal_bits += rd_codec_ideal_bits (self->codec, &rows,
+        frame->payload, frame->payload_size);
   } else {
     traffic->control += frame->size;
   }
@@ -69,7 +74,7 @@ count_buffer (Elements * self, GstBuffer * buffer)
     return;
   g_mutex_lock (&self->lock);
   gsize rest = gst_rd_frames_foreach (map.data, map.size,
-      RD_WIRE_DEFAULT_MAX_FRAME, count_frame, &self->traffic);
+      RD_WIRE_DEFAULT_MAX_FRAME, count_frame, self);
   /* what is no frame was sent all the same */
   self->traffic.control += rest;
   g_mutex_unlock (&self->lock);
@@ -102,8 +107,6 @@ traffic_now (Elements * self)
   traffic = self->traffic;
   g_mutex_unlock (&self->lock);
   gst_structure_get_uint64 (stats, "id-bytes", &traffic.ids);
-  if (!gst_structure_get_double (stats, "ideal-bits", &traffic.ideal_bits))
-    traffic.ideal_bits = NAN;
   gst_structure_free (stats);
   return traffic;
 }
@@ -337,6 +340,7 @@ elements_free (EvalLink * link)
     gst_object_unref (self->bus);
     gst_object_unref (self->pipeline);
   }
+  rd_codec_free (self->codec);
   g_mutex_clear (&self->lock);
   g_free (self);
 }
@@ -502,7 +506,10 @@ eval_elements_new (const EvalVariant * variant, const EvalModel * model,
   self->frame_tokens = variant->frame_tokens;
   self->send_ids = variant->spec->send_ids;
   fill_info (self, model);
-  if (build (self, error) && set_properties (self, variant, threads, error)
+  self->codec = rd_codec_new (variant->spec->name, self->info.hidden_size,
+      error);
+  if (self->codec && build (self, error)
+      && set_properties (self, variant, threads, error)
       && play (self, error))
     return &self->link;
   g_prefix_error (error, "%s: ", variant->curve);
