@@ -3,6 +3,9 @@
 #include "models/gguf/gguf.h"
 
 #include <string.h>
+#include <sys/stat.h>
+
+#define READ_BYTES 65536
 
 static gboolean
 fail (GError ** error, gint code, const StGguf * gguf, const gchar * format,
@@ -198,7 +201,9 @@ read_tables (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
   for (guint i = 0; i < RD_N_TABLES; i++)
     if (!read_table (gguf, min, count, golomb, &at, &p->tables[i], i, error))
       return FALSE;
-  return TRUE;
+  return st_gguf_array_length (gguf, RD_KEY ("tables.cumulative")) == at
+      || fail (error, RD_CODEC_ERROR_INPUT, gguf, "%s has more numbers than the"
+      " %" G_GSIZE_FORMAT " of its tables", RD_KEY ("tables.cumulative"), at);
 }
 
 static gboolean
@@ -313,19 +318,51 @@ read_version (const StGguf * gguf, GError ** error)
 }
 
 static gboolean
+read_rates (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
+{
+  gdouble lambda;
+  gint64 coarsest;
+
+  if (!st_gguf_get_int (gguf, RD_KEY ("level.coarsest"), &coarsest))
+    return fail (error, RD_CODEC_ERROR_INPUT, gguf, "no number %s",
+        RD_KEY ("level.coarsest"));
+  if (!st_gguf_get_float (gguf, RD_KEY ("trellis.lambda"), &lambda))
+    return fail (error, RD_CODEC_ERROR_INPUT, gguf, "no number %s",
+        RD_KEY ("trellis.lambda"));
+  p->lambda = (gfloat) lambda;
+  p->coarsest = (gint32) CLAMP (coarsest, G_MININT32, G_MAXINT32);
+  return TRUE;
+}
+
+/* Hashes the file piece by piece: it may be any large file that was named by mistake, but by now it is known to be a codec file. */
+static gboolean
+make_id (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
+{
+  g_autoptr (GChecksum) hash = g_checksum_new (G_CHECKSUM_SHA256);
+  guint8 bytes[READ_BYTES];
+  struct stat st;
+
+  if (fstat (st_gguf_fd (gguf), &st) != 0)
+    return fail (error, RD_CODEC_ERROR_UNKNOWN, gguf, "cannot be read");
+  for (goffset at = 0; at < st.st_size; at += READ_BYTES) {
+    gsize n = (gsize) MIN (READ_BYTES, st.st_size - at);
+
+    if (!st_gguf_read (gguf, (guint64) at, bytes, n, NULL))
+      return fail (error, RD_CODEC_ERROR_UNKNOWN, gguf, "cannot be read");
+    g_checksum_update (hash, bytes, (gssize) n);
+  }
+  g_snprintf (p->id, sizeof p->id, RD_LEARNED_ID_PREFIX "%s",
+      g_checksum_get_string (hash));
+  return TRUE;
+}
+
+static gboolean
 read_all (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
 {
-  gdouble lambda = 0;
-  gint64 coarsest = G_MAXINT32;
-
   if (!read_version (gguf, error))
     return FALSE;
   read_texts (gguf, p);
-  st_gguf_get_float (gguf, RD_KEY ("trellis.lambda"), &lambda);
-  st_gguf_get_int (gguf, RD_KEY ("level.coarsest"), &coarsest);
-  p->lambda = (gfloat) lambda;
-  p->coarsest = (gint32) CLAMP (coarsest, G_MININT32, G_MAXINT32);
-  if (!read_model_id (gguf, p, error)
+  if (!read_rates (gguf, p, error) || !read_model_id (gguf, p, error)
       || !read_uint (gguf, RD_KEY ("split_layer"), G_MAXUINT16,
           &p->split_layer, error)
       || !read_uint (gguf, RD_KEY ("hidden_size"), RD_LEARNED_MAX_HIDDEN,
@@ -336,16 +373,22 @@ read_all (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
   for (guint s = 0; s < rd_learned_parameters_n_sets (p); s++)
     if (!read_set (gguf, s, p, error))
       return FALSE;
-  return TRUE;
+  return make_id (gguf, p, error);
 }
 
 RdLearnedParameters *
 rd_learned_parameters_load (const gchar * path, GError ** error)
 {
   g_autoptr (RdLearnedParameters) p = g_new0 (RdLearnedParameters, 1);
-  g_autoptr (StGguf) gguf = st_gguf_open (path, error);
+  g_autoptr (GError) unreadable = NULL;
+  g_autoptr (StGguf) gguf = st_gguf_open (path, &unreadable);
 
-  if (!gguf || !read_all (gguf, p, error))
+  if (!gguf) {
+    g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_UNKNOWN,
+        "codec file %s", unreadable->message);
+    return NULL;
+  }
+  if (!read_all (gguf, p, error))
     return NULL;
   if (!rd_learned_parameters_check (p, error)) {
     g_prefix_error (error, "codec file %s: ", path);
