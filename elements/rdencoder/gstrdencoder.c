@@ -239,7 +239,9 @@ check_codec (GstRdEncoder * self)
   GST_OBJECT_LOCK (self);
   name = g_strdup (self->codec_name);
   GST_OBJECT_UNLOCK (self);
-  g_autoptr (RdCodec) codec = rd_codec_new (name, 1, &error);
+  /* the stream's hidden size is not known yet; a codec file says its own */
+  g_autoptr (RdCodec) codec = rd_codec_new (name,
+      rd_codec_is_builtin (name) ? 1 : 0, &error);
   if (codec)
     return TRUE;
   GST_ELEMENT_ERROR (self, LIBRARY, SETTINGS, ("%s", error->message), (NULL));
