@@ -28,16 +28,16 @@ G_GNUC_PRINTF (4, 5);
 }
 
 static gboolean
-read_uint (const StGguf * gguf, const gchar * key, guint64 max, guint * value,
-    GError ** error)
+read_uint (const StGguf * gguf, const gchar * key, guint min, guint max,
+    guint * value, GError ** error)
 {
   guint64 v;
 
   if (!st_gguf_get_uint (gguf, key, &v))
     return fail (error, RD_CODEC_ERROR_INPUT, gguf, "no number %s", key);
-  if (v > max)
+  if (v < min || v > max)
     return fail (error, RD_CODEC_ERROR_INPUT, gguf, "%s is %" G_GUINT64_FORMAT
-        ", more than %" G_GUINT64_FORMAT, key, v, max);
+        ", not %u to %u", key, v, min, max);
   *value = (guint) v;
   return TRUE;
 }
@@ -159,11 +159,10 @@ read_table (const StGguf * gguf, const gint32 * min, const gint32 * count,
 {
   const gchar *key = RD_KEY ("tables.cumulative");
 
-  if (count[index] < 1 || count[index] > (gint32) RD_TABLE_MAX_VALUES
-      || golomb[index] < 0)
+  if (count[index] < 1 || count[index] > (gint32) RD_TABLE_MAX_VALUES)
     return fail (error, RD_CODEC_ERROR_INPUT, gguf,
-        "table %u has %d values, escape order %d", index, count[index],
-        golomb[index]);
+        "table %u has %d values, not 1 to %u", index, count[index],
+        RD_TABLE_MAX_VALUES);
   table->min = min[index];
   table->n_values = (guint) count[index];
   table->golomb = (guint) golomb[index];
@@ -234,7 +233,7 @@ read_side_info (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
       continue;
     p->side_info = i;
     return i != RD_SIDE_INFO_BLOCKS
-        || read_uint (gguf, RD_KEY ("side_info.blocks"), 1024, &p->n_blocks,
+        || read_uint (gguf, RD_KEY ("side_info.blocks"), 0, 1024, &p->n_blocks,
         error);
   }
   return fail (error, RD_CODEC_ERROR_INPUT, gguf,
@@ -249,9 +248,9 @@ read_knots (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
   guint64 n = st_gguf_array_length (gguf, key);
   g_autofree gint32 *knots = NULL;
 
-  if (n > RD_LEARNED_MAX_KNOTS)
-    return fail (error, RD_CODEC_ERROR_INPUT, gguf, "more than %u knots",
-        RD_LEARNED_MAX_KNOTS);
+  if (n < 2 || n > RD_LEARNED_MAX_KNOTS)
+    return fail (error, RD_CODEC_ERROR_INPUT, gguf, "%s has %" G_GUINT64_FORMAT
+        " numbers, not 2 to %u", key, n, RD_LEARNED_MAX_KNOTS);
   p->n_knots = (guint) n;
   knots = read_array (gguf, key, n, error);
   if (!knots)
@@ -363,9 +362,9 @@ read_all (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
     return FALSE;
   read_texts (gguf, p);
   if (!read_rates (gguf, p, error) || !read_model_id (gguf, p, error)
-      || !read_uint (gguf, RD_KEY ("split_layer"), G_MAXUINT16,
+      || !read_uint (gguf, RD_KEY ("split_layer"), 0, G_MAXUINT16,
           &p->split_layer, error)
-      || !read_uint (gguf, RD_KEY ("hidden_size"), RD_LEARNED_MAX_HIDDEN,
+      || !read_uint (gguf, RD_KEY ("hidden_size"), 1, RD_LEARNED_MAX_HIDDEN,
           &p->hidden_size, error)
       || !read_side_info (gguf, p, error) || !read_knots (gguf, p, error)
       || !read_constants (gguf, p, error) || !read_tables (gguf, p, error))
