@@ -24,7 +24,7 @@
 static const gint32 knots[] = { 0, 32, 64, 96, 127 };
 
 /* Of the token steps: less where most coefficients are zero anyway. */
-static const gfloat strengths[] = { 0.7f, 0.8f, 0.9f, 0.9f, 0.9f };
+static const gfloat strengths[] = { 0.5f, 0.6f, 0.7f, 0.75f, 0.8f };
 
 #define N_KNOTS G_N_ELEMENTS (knots)
 

@@ -9,7 +9,7 @@
 
 #define MAX_ROUNDS 100
 /* A cluster is worth having if the squared distances fall by this part. */
-#define WORTH 0.02
+#define WORTH 0.1
 
 typedef struct
 {

@@ -98,9 +98,11 @@ static gboolean
 run (StModel * model, StKvCache * cache, const gint32 * ids, gsize n,
     float *x, const gint * cancel, GError ** error)
 {
+  const StRegime regime = n > 1 ? ST_REGIME_PREFILL : ST_REGIME_STEP;
+
   st_kv_cache_truncate (cache, 0);
   return st_model_embed (model, ids, n, x, error)
-      && st_model_run (model, cache, x, n, ST_REGIME_PREFILL, cancel, error);
+      && st_model_run (model, cache, x, n, regime, cancel, error);
 }
 
 gboolean
