@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#define MAX_SYMBOL (1 << 22)
-
 static void
 append_raw (const RdCoder * coder, const gfloat * x, const GByteArray * raw,
     GByteArray * out)
@@ -139,50 +137,21 @@ read_stream (RdCoder * coder, const RdBlock * block, GError ** error)
 
 /* ---- values ---- */
 
-/* Coefficients of row @t; FALSE if a symbol is out of range. */
-static gboolean
-dequantise (RdCoder * coder, gsize t)
-{
-  gsize d = coder->model->p->hidden_size, w = coder->context.n;
-  gint32 state = 0, offset = coder->context.offset[t];
-  gfloat *c = coder->coefficients + t * d;
-  gboolean good = TRUE;
-
-  for (gsize j = 0; j < d; j++) {
-    gint32 symbol = coder->symbols[(j + 2) * w + t];
-    gint32 k = symbol < 0 ? -symbol : symbol, r = symbol;
-
-    good = good && k <= MAX_SYMBOL;
-    if (!coder->scalar) {
-      r = 2 * symbol - (state & 1) * ((symbol > 0) - (symbol < 0));
-      state = rd_trellis_next (state, k);
-    }
-    c[j] = (gfloat) r *rd_exp2_step (coder->steps.log_step[j] + offset);
-  }
-  return good;
-}
-
-/* What the rows begin with, and their coefficients; raw ones have none. FALSE if a symbol is out of range. */
-static gboolean
-start_rows (RdCoder * coder, const RdBlock * block)
+/* What the rows begin with. */
+static void
+start_rows (const RdCoder * coder, const RdBlock * block)
 {
   const RdLearnedModel *model = coder->model;
   gsize d = model->p->hidden_size;
-  gint32 raw = 1 + (gint32) model->p->n_constants;
 
   rd_model_start (model, block->rows, block->from, block->n, block->x);
   for (gsize t = 0; t < block->n; t++) {
     gint32 mode = coder->symbols[t];
 
-    if (mode > 0 && mode < raw)
+    if (mode > 0 && mode <= (gint32) model->p->n_constants)
       memcpy (block->x + t * d,
           model->p->constants + (gsize) (mode - 1) * d, d * sizeof (gfloat));
-    if (mode == raw)
-      memset (coder->coefficients + t * d, 0, d * sizeof (gfloat));
-    else if (!dequantise (coder, t))
-      return FALSE;
   }
-  return TRUE;
 }
 
 /* Raw rows follow the stream, and are what they are to the last bit: nothing is added to them. */
@@ -202,15 +171,18 @@ read_raw_rows (RdCoder * coder, const RdBlock * block)
 gboolean
 rd_coder_decode (RdCoder * coder, const RdBlock * block, GError ** error)
 {
-  gsize d = coder->model->p->hidden_size;
+  gsize d = coder->model->p->hidden_size, w = rd_padded_rows (block->n);
+  const RdFactor coefficients = { coder->coefficients, block->n, 1, w };
 
-  coder->context.n = rd_padded_rows (block->n);
+  coder->context.n = w;
   if (!read_stream (coder, block, error))
     return FALSE;
-  if (!start_rows (coder, block))
+  if (!rd_dequantise (&coder->context, coder->symbols + 2 * w,
+          coder->coefficients))
     return damaged (error, "a symbol is out of range");
-  rd_matrix_apply (coder->model->synthesis[coder->set], coder->coefficients,
-      block->n, block->x);
+  start_rows (coder, block);
+  rd_matrix_apply (coder->model->synthesis[coder->set], &coefficients,
+      block->x);
   if (!read_raw_rows (coder, block))
     return damaged (error, "it ends within a raw row");
   return rd_float_max_abs_bits (block->x,

@@ -19,10 +19,11 @@ typedef struct
   RdContext context;
   gint32 *symbols;              /* (D + 2, w) */
   guint16 *tables;              /* (D + 2, w) */
-  gfloat *coefficients;         /* (RD_BLOCK_ROWS, D) */
+  gfloat *coefficients;         /* (n, D) of an encoder, (D, w) of a decoder */
   gfloat *rows;                 /* (RD_BLOCK_ROWS, D) */
-  gint32 *row_symbols;          /* (D) */
-  gint32 *kept;                 /* of the trellis */
+  gfloat *values;               /* (D, RD_TRELLIS_ROWS) coefficients of some rows in steps */
+  gint32 *row_symbols;          /* (D, RD_TRELLIS_ROWS) */
+  gint32 *decisions;            /* of the trellis */
 } RdCoder;
 
 RdCoder *rd_coder_new (const RdLearnedModel * model);

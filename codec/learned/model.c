@@ -1,20 +1,7 @@
 /* From parameters to what coding needs: packed matrices, tables, costs, steps. */
 #include "codec/learned/model.h"
-#include "codec/learned/exp2-table.h"
-#include "codec/float-bits.h"
 
 #include <string.h>
-
-#define MAX_LOG_STEP 16384
-
-gfloat
-rd_exp2_step (gint32 log_step)
-{
-  gint32 s = CLAMP (log_step, -MAX_LOG_STEP, MAX_LOG_STEP);
-
-  return rd_float_from_bits ((guint32) ((s >> 8) + 127) << 23
-      | rd_exp2_mantissa[s & 255]);
-}
 
 /* Rounds down, as FORMAT.md says; the divisor is positive. */
 static gint32
@@ -57,8 +44,11 @@ rd_model_start (const RdLearnedModel * model, const RdRows * rows,
 
   for (gsize t = 0; t < n; t++)
     memcpy (x + t * d, model->p->set[s].mean, d * sizeof *x);
-  if (rows->features)
-    rd_matrix_apply (model->readout, rows->features + from * d, n, x);
+  if (rows->features) {
+    const RdFactor features = { rows->features + from * d, n, d, 1 };
+
+    rd_matrix_apply (model->readout, &features, x);
+  }
 }
 
 static gboolean
@@ -113,6 +103,9 @@ make_matrices (RdLearnedModel * model, guint s, GError ** error)
   RdLearnedSet *set = &model->p->set[s];
   gsize d = model->p->hidden_size;
 
+  model->inverse_scale[s] = g_new (gfloat, d);
+  for (gsize j = 0; j < d; j++)
+    model->inverse_scale[s][j] = rd_exp2_step (-set->scale[j]);
   if (set->analysis)
     model->analyses->matrix[s] = rd_matrix_new (set->analysis, d, d);
   model->synthesis[s] = rd_matrix_new (set->synthesis, d, d);
@@ -192,6 +185,7 @@ rd_learned_model_free (RdLearnedModel * model)
   for (guint s = 0; s < RD_LEARNED_SETS; s++) {
     rd_matrix_free (model->analyses->matrix[s]);
     rd_matrix_free (model->synthesis[s]);
+    g_free (model->inverse_scale[s]);
   }
   g_mutex_clear (&model->analyses->lock);
   g_free (model->analyses);

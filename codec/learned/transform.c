@@ -6,8 +6,9 @@
 #include <string.h>
 
 #define ALIGNMENT 64
+#define CACHED_LINES 128        /* of a panel, 16 KiB: they stay in the first cache while all rows pass */
 
-/* Panels of RD_PANEL_COLS columns, one after the other; the last one is filled up with zeros. A panel stays in the cache while all rows pass. */
+/* Panels of RD_PANEL_COLS columns, one after the other; the last one is filled up with zeros. */
 struct _RdMatrix
 {
   gsize rows, cols, n_panels;
@@ -45,31 +46,57 @@ rd_matrix_free (RdMatrix * matrix)
   g_free (matrix);
 }
 
-/* One panel's columns of up to RD_TILE_ROWS rows of y. */
+/* The last panel of a matrix whose columns do not fill it: its sums have a place of their own. */
 static void
-apply_tile (const RdMatrix * m, gsize panel, RdTransformTile tile,
-    const gfloat * x, gsize n, gfloat * y)
+multiply_narrow (const RdLearnedKernels * kernels, const RdTile * tile,
+    gsize width)
 {
   gfloat sum[RD_TILE_ROWS * RD_PANEL_COLS] = { 0, };
-  gsize at = panel * RD_PANEL_COLS;
-  gsize width = MIN (RD_PANEL_COLS, m->cols - at);
+  RdTile own = *tile;
 
-  for (gsize r = 0; r < n; r++)
-    memcpy (sum + r * RD_PANEL_COLS, y + r * m->cols + at, width * sizeof *y);
-  tile (m->panels + at * m->rows, m->rows, x, m->rows, sum, n);
-  for (gsize r = 0; r < n; r++)
-    memcpy (y + r * m->cols + at, sum + r * RD_PANEL_COLS, width * sizeof *y);
+  own.y = sum;
+  own.y_stride = RD_PANEL_COLS;
+  for (gsize r = 0; r < tile->n_rows; r++)
+    memcpy (sum + r * RD_PANEL_COLS, tile->y + r * tile->y_stride,
+        width * sizeof (gfloat));
+  kernels->multiply (&own);
+  for (gsize r = 0; r < tile->n_rows; r++)
+    memcpy (tile->y + r * tile->y_stride, sum + r * RD_PANEL_COLS,
+        width * sizeof (gfloat));
+}
+
+/* Some lines of a panel, for all rows. */
+static void
+apply_lines (const RdMatrix * m, gsize panel, gsize first, gsize n_lines,
+    const RdFactor * x, gfloat * y)
+{
+  const RdLearnedKernels *kernels = rd_learned_kernels ();
+  gsize at = panel * RD_PANEL_COLS, width = MIN (RD_PANEL_COLS, m->cols - at);
+  RdTile tile = {
+    .panel = m->panels + at * m->rows + first * RD_PANEL_COLS,
+    .lines = n_lines,.row_stride = x->row_stride,
+    .line_stride = x->line_stride,.y_stride = m->cols,
+  };
+
+  for (gsize r = 0; r < x->n; r += RD_TILE_ROWS) {
+    tile.n_rows = MIN (RD_TILE_ROWS, x->n - r);
+    tile.x = x->values + r * x->row_stride + first * x->line_stride;
+    tile.y = y + r * m->cols + at;
+    if (width == RD_PANEL_COLS)
+      kernels->multiply (&tile);
+    else
+      multiply_narrow (kernels, &tile, width);
+  }
 }
 
 void
-rd_matrix_apply (const RdMatrix * m, const gfloat * x, gsize n, gfloat * y)
+rd_matrix_apply (const RdMatrix * m, const RdFactor * x, gfloat * y)
 {
-  RdTransformTile tile = rd_learned_kernels ()->tile;
+  gsize n_lines = x->n > RD_TILE_ROWS ? CACHED_LINES : m->rows;
 
   for (gsize p = 0; p < m->n_panels; p++)
-    for (gsize r = 0; r < n; r += RD_TILE_ROWS)
-      apply_tile (m, p, tile, x + r * m->rows, MIN (RD_TILE_ROWS, n - r),
-          y + r * m->cols);
+    for (gsize i = 0; i < m->rows; i += n_lines)
+      apply_lines (m, p, i, MIN (n_lines, m->rows - i), x, y);
 }
 
 void

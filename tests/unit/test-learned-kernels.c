@@ -51,53 +51,60 @@ draw_float (GRand * rand)
 }
 
 static void
-check_tile (const Set * set, GRand * rand, gsize rows, gsize n)
+check_tile (const Set * set, GRand * rand, gsize lines, gsize n,
+    gboolean by_lines)
 {
-  gsize ldx = rows + (gsize) g_rand_int_range (rand, 0, 3);
-  g_autofree gfloat *panel = g_new (gfloat, rows * RD_PANEL_COLS + 1);
-  g_autofree gfloat *x = g_new (gfloat, ldx * n + 1);
-  gfloat y[(RD_TILE_ROWS + 1) * RD_PANEL_COLS], expected[G_N_ELEMENTS (y)];
+  gsize gap = (gsize) g_rand_int_range (rand, 0, 3);
+  gsize row_stride = by_lines ? 1 : lines + gap;
+  gsize line_stride = by_lines ? n + gap : 1;
+  gsize y_stride = RD_PANEL_COLS + gap, size = (RD_TILE_ROWS + 1) * y_stride;
+  g_autofree gfloat *panel = g_new (gfloat, lines * RD_PANEL_COLS + 1);
+  g_autofree gfloat *x = g_new (gfloat, (lines + gap) * (n + gap) + 1);
+  g_autofree gfloat *y = g_new (gfloat, size);
+  g_autofree gfloat *expected = g_new (gfloat, size);
+  const RdTile tile = { panel, lines, x, row_stride, line_stride, y, y_stride,
+    n
+  };
 
-  for (gsize i = 0; i < rows * RD_PANEL_COLS; i++)
+  for (gsize i = 0; i < lines * RD_PANEL_COLS; i++)
     panel[i] = draw_float (rand);
-  for (gsize i = 0; i < ldx * n; i++)
+  for (gsize i = 0; i < (lines + gap) * (n + gap); i++)
     x[i] = draw_float (rand);
-  memset (y, CANARY, sizeof y);
-  for (gsize i = 0; i < n * RD_PANEL_COLS; i++)
-    y[i] = draw_float (rand);
-  memcpy (expected, y, sizeof y);
+  memset (y, CANARY, size * sizeof *y);
   for (gsize t = 0; t < n; t++)
-    for (gsize i = 0; i < rows; i++)
+    for (gsize c = 0; c < RD_PANEL_COLS; c++)
+      y[t * y_stride + c] = draw_float (rand);
+  memcpy (expected, y, size * sizeof *y);
+  for (gsize t = 0; t < n; t++)
+    for (gsize i = 0; i < lines; i++)
       for (gsize c = 0; c < RD_PANEL_COLS; c++) {
-        volatile gfloat product = x[t * ldx + i]
+        volatile gfloat product = x[t * row_stride + i * line_stride]
             * panel[i * RD_PANEL_COLS + c];
-        expected[t * RD_PANEL_COLS + c] += product;
+        expected[t * y_stride + c] += product;
       }
-  set->kernels->tile (panel, rows, x, ldx, y, n);
-  if (memcmp (y, expected, n * RD_PANEL_COLS * sizeof *y) != 0)
-    g_error ("%s: %u rows, %u lines", set->name, (guint) n, (guint) rows);
-  assert_canary (y + n * RD_PANEL_COLS,
-      (RD_TILE_ROWS + 1 - n) * RD_PANEL_COLS * sizeof *y);
+  set->kernels->multiply (&tile);
+  if (memcmp (y, expected, size * sizeof *y) != 0)
+    g_error ("%s: %u rows, %u lines", set->name, (guint) n, (guint) lines);
 }
 
 static void
 test_tile (void)
 {
-  static const gsize rows[] = { 0, 1, 2, 3, 31, 32, 33, 576 };
+  static const gsize lines[] = { 0, 1, 2, 3, 31, 32, 33, 576 };
   g_autoptr (GRand) rand = g_rand_new_with_seed (1);
 
   for (guint s = 0; s < n_sets; s++)
-    for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    for (guint i = 0; i < G_N_ELEMENTS (lines); i++)
       for (gsize n = 1; n <= RD_TILE_ROWS; n++)
-        for (guint round = 0; round < 5; round++)
-          check_tile (&sets[s], rand, rows[i], n);
+        for (guint round = 0; round < 6; round++)
+          check_tile (&sets[s], rand, lines[i], n, round & 1);
 }
 
 /* rd_matrix_apply() over sizes that fill panels and tiles or do not. */
 static void
 test_matrix (void)
 {
-  static const gsize sizes[] = { 1, 5, 31, 32, 33, 64, 65 };
+  static const gsize sizes[] = { 1, 5, 31, 32, 33, 64, 65, 300 };
   g_autoptr (GRand) rand = g_rand_new_with_seed (2);
 
   for (guint a = 0; a < G_N_ELEMENTS (sizes); a++)
@@ -107,6 +114,7 @@ test_matrix (void)
       g_autofree gfloat *again = g_new (gfloat, rows * cols);
       g_autofree gfloat *x = g_new (gfloat, n * rows);
       g_autofree gfloat *y = g_new0 (gfloat, n * cols);
+      const RdFactor factor = { x, n, rows, 1 };
 
       for (gsize i = 0; i < rows * cols; i++)
         m[i] = draw_float (rand);
@@ -115,7 +123,7 @@ test_matrix (void)
       RdMatrix *matrix = rd_matrix_new (m, rows, cols);
       rd_matrix_unpack (matrix, again);
       g_assert_cmpmem (again, rows * cols * 4, m, rows * cols * 4);
-      rd_matrix_apply (matrix, x, n, y);
+      rd_matrix_apply (matrix, &factor, y);
       for (gsize t = 0; t < n; t++)
         for (gsize c = 0; c < cols; c++) {
           gfloat sum = 0;
@@ -215,8 +223,10 @@ typedef struct
   gint32 base[MAX_HIDDEN], weights[2 * MAX_HIDDEN];
   gint32 magnitude[RD_LEARNED_SCALES];
   gfloat bits[2 * RD_LEARNED_SCALES * RD_TRELLIS_COSTS];
-  gfloat value[MAX_HIDDEN];
-  gint32 symbols[MAX_HIDDEN + 8], expected[MAX_HIDDEN];
+  /* of the trellis, and something behind them */
+  gfloat value[(MAX_HIDDEN + 1) * RD_TRELLIS_ROWS];
+  gint32 symbols[(MAX_HIDDEN + 1) * RD_TRELLIS_ROWS];
+  gint32 expected[MAX_HIDDEN * RD_TRELLIS_ROWS];
 } Tables;
 
 static void
@@ -387,8 +397,8 @@ plain_step (Paths * paths, const gfloat * const bits[2], gsize j, gfloat v)
 }
 
 static void
-plain_trellis (const RdTrellis * t, const gfloat * value, gint32 * symbols,
-    Paths * paths)
+plain_trellis (const RdTrellis * t, gsize row, const gfloat * value,
+    gint32 * symbols, Paths * paths)
 {
   gsize d = t->hidden_size;
   gint32 whole = 48, whole_mean = 48, near = 32, near_mean = 32;
@@ -397,14 +407,15 @@ plain_trellis (const RdTrellis * t, const gfloat * value, gint32 * symbols,
   for (guint s = 0; s < 8; s++)
     paths->cost[s] = s ? 1e30f : 0;
   for (gsize j = 0; j < d; j++) {
-    gint32 nominal = t->base[j] - t->offset;
+    gint32 nominal = t->base[j] - t->offset[row];
     gint32 scale = plain_scale ((nominal + 1552 + plain_correction (t->weights,
                 d, j, whole, whole_mean, near, near_mean)) >> 5);
     const gfloat *const bits[2] = { t->bits[0] + scale * RD_TRELLIS_COSTS,
       t->bits[1] + scale * RD_TRELLIS_COSTS
     };
 
-    best = plain_step (paths, bits, j, value[j]);
+    best = plain_step (paths, bits, j,
+        fabsf (value[j * RD_TRELLIS_ROWS + row]));
     gint32 a = MIN (paths->k[j][best], 255) * 16;
     gint32 e = t->magnitude[plain_scale ((nominal + 1552) >> 5)];
     whole += a;
@@ -413,11 +424,31 @@ plain_trellis (const RdTrellis * t, const gfloat * value, gint32 * symbols,
     near_mean += e - (near_mean >> 5);
   }
   for (gsize j = d; j-- > 0;) {
-    symbols[j] = paths->k[j][best];
+    gint32 k = paths->k[j][best];
+
+    symbols[j * RD_TRELLIS_ROWS + row] =
+        value[j * RD_TRELLIS_ROWS + row] < 0 ? -k : k;
     best = paths->from[j][best];
   }
 }
 
+static void
+fill_values (Tables * t, gsize d, GRand * rand)
+{
+  for (gsize r = 0; r < RD_TRELLIS_ROWS; r++) {
+    gdouble reach = exp2 (g_rand_double_range (rand, -3, 19));
+
+    for (gsize j = 0; j < d; j++) {
+      gfloat *v = &t->value[j * RD_TRELLIS_ROWS + r];
+
+      *v = (gfloat) g_rand_double_range (rand, -reach, reach);
+      if (g_rand_int_range (rand, 0, 6) == 0)
+        *v = (gfloat) g_rand_int_range (rand, -9, 9) / 2;
+    }
+  }
+}
+
+/* Each lane as if it were alone. */
 static void
 check_trellis (Tables * t, gsize d, GRand * rand)
 {
@@ -425,24 +456,23 @@ check_trellis (Tables * t, gsize d, GRand * rand)
   RdTrellis trellis = {.hidden_size = d,.base = t->base,.weights = t->weights,
     .bits = {t->bits, t->bits + RD_LEARNED_SCALES * RD_TRELLIS_COSTS},
     .magnitude = t->magnitude,
-    .offset = 32 * g_rand_int_range (rand, -32, 32)
+    .decisions = g_new (gint32, d * RD_TRELLIS_ROWS)
   };
-  gfloat reach = exp2f ((gfloat) g_rand_double_range (rand, -3, 19));
 
-  for (gsize j = 0; j < d; j++) {
-    t->value[j] = (gfloat) g_rand_double_range (rand, 0, reach);
-    if (g_rand_int_range (rand, 0, 6) == 0)
-      t->value[j] = (gfloat) g_rand_int_range (rand, 0, 9) / 2;
-  }
-  plain_trellis (&trellis, t->value, t->expected, paths);
-  trellis.kept = aligned_alloc (64, d * 8 * sizeof (gint32));
+  for (gsize r = 0; r < RD_TRELLIS_ROWS; r++)
+    trellis.offset[r] = 32 * g_rand_int_range (rand, -32, 32);
+  fill_values (t, d, rand);
+  for (gsize r = 0; r < RD_TRELLIS_ROWS; r++)
+    plain_trellis (&trellis, r, t->value, t->expected, paths);
   for (guint s = 0; s < n_sets; s++) {
     memset (t->symbols, CANARY, sizeof t->symbols);
     sets[s].kernels->trellis_run (&trellis, t->value, t->symbols);
-    assert_canary (t->symbols + d, sizeof t->symbols - d * 4);
-    g_assert_cmpmem (t->symbols, d * 4, t->expected, d * 4);
+    assert_canary (t->symbols + d * RD_TRELLIS_ROWS,
+        sizeof t->symbols - d * RD_TRELLIS_ROWS * 4);
+    g_assert_cmpmem (t->symbols, d * RD_TRELLIS_ROWS * 4, t->expected,
+        d * RD_TRELLIS_ROWS * 4);
   }
-  free (trellis.kept);
+  g_free (trellis.decisions);
 }
 
 static void
@@ -453,10 +483,118 @@ test_trellis (void)
   g_autofree Tables *t = g_new0 (Tables, 1);
 
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
-    for (guint round = 0; round < 30; round++) {
+    for (guint round = 0; round < 10; round++) {
       fill_tables (t, rand);
       check_trellis (t, sizes[i], rand);
     }
+}
+
+/* ---- steps and values ---- */
+
+static void
+check_steps (const Set * set, Tables * t, gsize d, gsize n, GRand * rand)
+{
+  RdTrellis trellis = {.hidden_size = d,.log_step = t->base };
+  g_autofree gfloat *c = g_new (gfloat, n * d);
+  guint expected = 0, mask;
+
+  for (gsize r = 0; r < RD_TRELLIS_ROWS; r++)
+    trellis.offset[r] = 32 * g_rand_int_range (rand, -32, 32);
+  for (gsize i = 0; i < n * d; i++)
+    c[i] = (gfloat) g_rand_double_range (rand, -100, 100);
+  if (n > 3) {
+    c[d + d / 2] = NAN;
+    c[3 * d] = -INFINITY;
+  }
+  memset (t->value, CANARY, sizeof t->value);
+  mask = set->kernels->steps (&trellis, c, n, t->value);
+  assert_canary (t->value + d * RD_TRELLIS_ROWS,
+      sizeof t->value - d * RD_TRELLIS_ROWS * 4);
+  for (gsize r = 0; r < n; r++) {
+    gboolean good = TRUE;
+
+    for (gsize j = 0; j < d; j++) {
+      gfloat v = c[r * d + j] * rd_exp2_step (-(t->base[j]
+              + trellis.offset[r]));
+      good = good && fabsf (v) < 0x1p20f;
+      if (!isnan (v))
+        g_assert_cmpfloat (v, ==, t->value[j * RD_TRELLIS_ROWS + r]);
+    }
+    expected |= (guint) good << r;
+  }
+  g_assert_cmphex (mask & ((1u << n) - 1), ==, expected);
+}
+
+static void
+test_steps (void)
+{
+  static const gsize sizes[] = { 1, 7, 64, MAX_HIDDEN };
+  g_autoptr (GRand) rand = g_rand_new_with_seed (7);
+  g_autofree Tables *t = g_new0 (Tables, 1);
+
+  for (guint s = 0; s < n_sets; s++)
+    for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
+      for (gsize n = 1; n <= RD_TRELLIS_ROWS; n++)
+        for (guint round = 0; round < 8; round++) {
+          fill_tables (t, rand);
+          check_steps (&sets[s], t, sizes[i], n, rand);
+        }
+}
+
+/* As FORMAT.md has it. */
+static gfloat
+plain_value (gint32 symbol, gint32 * state, gboolean scalar, gint32 log_step)
+{
+  gint32 k = ABS (symbol), sign = (symbol > 0) - (symbol < 0);
+  gint32 b0 = *state & 1, b1 = *state >> 1 & 1, b2 = *state >> 2;
+  gint32 r = scalar ? symbol : b0 ? 2 * symbol - sign : 2 * symbol;
+
+  *state = (b1 ^ b0) | (b2 ^ (k & 1)) << 1 | b0 << 2;
+  return (gfloat) r *rd_exp2_step (log_step);
+}
+
+static void
+check_dequantise (const Set * set, Tables * t, gsize n, gboolean scalar,
+    gint32 reach, GRand * rand)
+{
+  enum
+  { D = 60 };
+  RdContext c = {.n = n,.hidden_size = D,.scalar = scalar,
+    .log_step = t->base
+  };
+  g_autofree gint32 *symbols = g_new (gint32, n * D);
+  g_autofree gfloat *out = g_new (gfloat, n * D + 8);
+  gint32 states[RD_BLOCK_ROWS] = { 0 }, max = 0;
+
+  for (gsize r = 0; r < n; r++)
+    c.offset[r] = 32 * g_rand_int_range (rand, -32, 32);
+  for (gsize i = 0; i < n * D; i++) {
+    symbols[i] = g_rand_int_range (rand, -reach, reach + 1);
+    max = MAX (max, ABS (symbols[i]));
+  }
+  memset (out, CANARY, (n * D + 8) * sizeof *out);
+  g_assert_cmpint (set->kernels->dequantise (&c, symbols, out), ==,
+      max <= RD_LEARNED_MAX_SYMBOL);
+  assert_canary (out + n * D, 8 * sizeof *out);
+  for (gsize j = 0; j < D; j++)
+    for (gsize r = 0; r < n; r++)
+      g_assert_cmpfloat (out[j * n + r], ==, plain_value (symbols[j * n + r],
+              &states[r], scalar, t->base[j] + c.offset[r]));
+}
+
+static void
+test_dequantise (void)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (8);
+  g_autofree Tables *t = g_new0 (Tables, 1);
+
+  for (guint s = 0; s < n_sets; s++)
+    for (gsize n = 1; n <= RD_BLOCK_ROWS; n += n < 8 ? 1 : 8)
+      for (guint round = 0; round < 12; round++) {
+        fill_tables (t, rand);
+        check_dequantise (&sets[s], t, n, round & 1, round < 6 ? 3
+            : round < 10 ? RD_LEARNED_MAX_SYMBOL : RD_SYMBOL_MAX, rand);
+      }
 }
 
 int
@@ -471,5 +609,7 @@ main (int argc, char **argv)
   g_test_add_func ("/learned/kernels/contexts", test_contexts);
   g_test_add_func ("/learned/kernels/context-limits", test_context_limits);
   g_test_add_func ("/learned/kernels/trellis", test_trellis);
+  g_test_add_func ("/learned/kernels/steps", test_steps);
+  g_test_add_func ("/learned/kernels/dequantise", test_dequantise);
   return g_test_run ();
 }
