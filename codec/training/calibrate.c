@@ -1,7 +1,9 @@
 #include "codec/training/calibrate.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <glib/gstdio.h>
 
@@ -47,6 +49,21 @@ check_number (const gchar * what, gsize value, gsize min, gsize max,
   return FALSE;
 }
 
+/* Hours of work should not end in a folder that is not there. */
+static gboolean
+check_folder (const gchar * path, GError ** error)
+{
+  g_autofree gchar *folder = g_path_get_dirname (path);
+  gint saved;
+
+  if (g_access (folder, W_OK | X_OK) == 0)
+    return TRUE;
+  saved = errno;
+  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (saved),
+      "cannot write to %s: %s", folder, g_strerror (saved));
+  return FALSE;
+}
+
 static gboolean
 check_options (const RdCalibrateOptions * options, GError ** error)
 {
@@ -60,7 +77,10 @@ check_options (const RdCalibrateOptions * options, GError ** error)
       && check_number ("sequences", options->sequences, MIN_SEQUENCES,
       MAX_SEQUENCES, error)
       && check_number ("sequences with gradients",
-      options->gradient_sequences, MIN_SEQUENCES, options->sequences, error);
+      options->gradient_sequences, MIN_SEQUENCES, options->sequences, error)
+      && check_folder (options->output, error)
+      && (options->checkpoint == NULL
+      || check_folder (options->checkpoint, error));
 }
 
 /* Windows of another vocabulary would overlap with nothing. */
@@ -100,6 +120,17 @@ check_overlap (const RdCalibration * c, GError ** error)
       overlap.file, overlap.file_at, RD_CORPUS_OVERLAP, overlap.window,
       overlap.window_at);
   return FALSE;
+}
+
+static gboolean
+check_model (const RdCalibration * c, GError ** error)
+{
+  const StModelConfig *config = st_model_config (rd_states_model (c->states));
+
+  return check_number ("tokens of a sequence", c->options->length, MIN_LENGTH,
+      config->context_length, error)
+      && check_number ("hidden size", config->hidden_size, 1,
+      RD_LEARNED_MAX_HIDDEN, error);
 }
 
 static gboolean
@@ -169,12 +200,9 @@ set_up (RdCalibration * c, GError ** error)
   if (!check_options (options, error))
     return FALSE;
   c->states = rd_states_new (options->model, &states, error);
-  if (c->states == NULL || !open_text (c, error))
+  if (c->states == NULL || !check_model (c, error) || !open_text (c, error))
     return FALSE;
   size.hidden_size = st_model_config (rd_states_model (c->states))->hidden_size;
-  if (!check_number ("hidden size", size.hidden_size, 1, RD_LEARNED_MAX_HIDDEN,
-          error))
-    return FALSE;
   c->checkpoint = options->checkpoint ? g_strdup (options->checkpoint) :
       g_strconcat (options->output, ".checkpoint", NULL);
   c->settings = describe (c);
@@ -271,6 +299,22 @@ set_texts (const RdCalibration * c, RdLearnedParameters * p)
 
 /* ---- the whole ---- */
 
+/* The fit is short and begins anew. */
+static RdLearnedParameters *
+fit (const RdCalibration * c, GError ** error)
+{
+  g_autoptr (GError) problem = NULL;
+  RdLearnedParameters *parameters = rd_calibration_fit (c, &problem);
+
+  if (g_error_matches (problem, ST_MODEL_ERROR, ST_MODEL_ERROR_CANCELLED))
+    g_set_error (error, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_INTERRUPTED,
+        "interrupted while fitting; %s has what was found in the text, "
+        "--resume goes on", c->checkpoint);
+  else if (problem != NULL)
+    g_propagate_error (error, g_steal_pointer (&problem));
+  return parameters;
+}
+
 static gboolean
 run (RdCalibration * c, GError ** error)
 {
@@ -278,7 +322,7 @@ run (RdCalibration * c, GError ** error)
 
   if (!set_up (c, error) || !rd_calibration_gather (c, error))
     return FALSE;
-  parameters = rd_calibration_fit (c, error);
+  parameters = fit (c, error);
   if (parameters == NULL)
     return FALSE;
   set_texts (c, parameters);

@@ -4,6 +4,10 @@
 
 #include "codec/training/fit-tables.h"
 
+/* Symbols' worth of the mean magnitude that is there. */
+#define MAGNITUDE_WEIGHT 200.0
+/* Contexts count no more of a symbol (FORMAT.md, section 3). */
+#define MAX_MAGNITUDE 255
 /* Magnitudes whose lengths are told apart: the rest costs what the last one does, whatever the weights. */
 #define MAGNITUDES 128
 
@@ -20,10 +24,12 @@ struct _RdContextBits
   float bits[3][MAGNITUDES][RD_LEARNED_SCALES];
 };
 
-struct _RdContextCosts
+struct _RdContextTally
 {
   gsize hidden_size;
   double *bits;                 /* (D, N_CHOICES) */
+  guint64 n[2][RD_LEARNED_SCALES];      /* symbols of the scalar quantiser, of the trellis, by nominal scale */
+  guint64 sum[2][RD_LEARNED_SCALES];    /* of their magnitudes */
 };
 
 RdContextBits *
@@ -45,23 +51,29 @@ rd_context_bits_free (RdContextBits * bits)
   g_free (bits);
 }
 
-RdContextCosts *
-rd_context_costs_new (gsize hidden_size)
+RdContextTally *
+rd_context_tally_new (gsize hidden_size)
 {
-  RdContextCosts *costs = g_new (RdContextCosts, 1);
+  RdContextTally *tally = g_new0 (RdContextTally, 1);
 
-  costs->hidden_size = hidden_size;
-  costs->bits = g_new0 (double, hidden_size * N_CHOICES);
-  return costs;
+  tally->hidden_size = hidden_size;
+  tally->bits = g_new0 (double, hidden_size * N_CHOICES);
+  return tally;
 }
 
 void
-rd_context_costs_free (RdContextCosts * costs)
+rd_context_tally_free (RdContextTally * tally)
 {
-  if (costs == NULL)
+  if (tally == NULL)
     return;
-  g_free (costs->bits);
-  g_free (costs);
+  g_free (tally->bits);
+  g_free (tally);
+}
+
+static gint32
+scale_index (gint32 log_scale)
+{
+  return CLAMP ((log_scale + RD_SCALE_BIAS) >> 5, 0, RD_LEARNED_SCALES - 1);
 }
 
 /* The choices' costs for one symbol: @row by scale. @whole and @near are what the contexts say, in 1/256 octave. */
@@ -72,9 +84,8 @@ add_choices (const float *row, gint32 nominal, gint32 whole, gint32 near,
   for (guint a = 0; a < N_WHOLE; a++) {
     for (guint b = 0; b < N_NEAR; b++) {
       const gint32 c = (whole_choices[a] * whole + near_choices[b] * near) >> 6;
-      const gint32 scale = (nominal + c + RD_SCALE_BIAS) >> 5;
 
-      costs[a * N_NEAR + b] += row[CLAMP (scale, 0, RD_LEARNED_SCALES - 1)];
+      costs[a * N_NEAR + b] += row[scale_index (nominal + c)];
     }
   }
 }
@@ -85,9 +96,8 @@ log_ratio (gint32 a, gint32 b)
   return (gint32) lrintf (256 * log2f ((float) a / (float) b));
 }
 
-/* Coefficient @j of all rows; the context stands before it. */
 static void
-add_coefficient (RdContextCosts * costs, const RdContextSource * source,
+add_costs (RdContextTally * tally, const RdContextSource * source,
     const RdContext * context, const RdSymbols * symbols, gsize j)
 {
   const gint32 *k = symbols->symbols + (j + 2) * symbols->w;
@@ -102,15 +112,33 @@ add_coefficient (RdContextCosts * costs, const RdContextSource * source,
         context->base[j] - context->offset[t],
         log_ratio (context->whole[t], context->whole_mean[t]),
         log_ratio (context->near[t], context->near_mean[t]),
-        costs->bits + j * N_CHOICES);
+        tally->bits + j * N_CHOICES);
+  }
+}
+
+static void
+add_magnitudes (RdContextTally * tally, const RdContextSource * source,
+    const RdContext * context, const RdSymbols * symbols, gsize j)
+{
+  const gint32 *k = symbols->symbols + (j + 2) * symbols->w;
+  const guint16 *tables = symbols->tables + (j + 2) * symbols->w;
+
+  for (gsize t = 0; t < symbols->n; t++) {
+    const gint32 scale = scale_index (context->base[j] - context->offset[t]);
+
+    if (tables[t] >= RD_SCALE_TABLES)
+      continue;
+    tally->n[!source->scalar][scale]++;
+    tally->sum[!source->scalar][scale] += (guint) MIN (ABS (k[t]),
+        MAX_MAGNITUDE);
   }
 }
 
 void
-rd_context_costs_add (RdContextCosts * costs, const RdContextSource * source,
-    const RdSymbols * symbols)
+rd_context_tally_add (RdContextTally * tally, const RdContextSource * source,
+    const RdSymbols * symbols, gboolean with_costs)
 {
-  const gsize hidden = costs->hidden_size;
+  const gsize hidden = tally->hidden_size;
   const RdLearnedParameters *parameters = source->model->p;
   g_autofree gint32 *log_step = g_new (gint32, hidden);
   g_autofree gint32 *base = g_new (gint32, hidden);
@@ -130,22 +158,30 @@ rd_context_costs_add (RdContextCosts * costs, const RdContextSource * source,
   for (gsize j = 0; j < hidden; j++) {
     rd_context_next (&context, symbols->symbols + (j + 1) * symbols->w, j,
         tables);
-    add_coefficient (costs, source, &context, symbols, j);
+    add_magnitudes (tally, source, &context, symbols, j);
+    if (with_costs)
+      add_costs (tally, source, &context, symbols, j);
   }
 }
 
 void
-rd_context_costs_merge (RdContextCosts * costs, const RdContextCosts * other)
+rd_context_tally_merge (RdContextTally * tally, const RdContextTally * other)
 {
-  for (gsize i = 0; i < costs->hidden_size * N_CHOICES; i++)
-    costs->bits[i] += other->bits[i];
+  for (gsize i = 0; i < tally->hidden_size * N_CHOICES; i++)
+    tally->bits[i] += other->bits[i];
+  for (guint q = 0; q < 2; q++) {
+    for (guint i = 0; i < RD_LEARNED_SCALES; i++) {
+      tally->n[q][i] += other->n[q][i];
+      tally->sum[q][i] += other->sum[q][i];
+    }
+  }
 }
 
 void
-rd_context_costs_choose (const RdContextCosts * costs, gint32 * weights)
+rd_context_tally_choose (const RdContextTally * tally, gint32 * weights)
 {
-  for (gsize j = 0; j < costs->hidden_size; j++) {
-    const double *bits = costs->bits + j * N_CHOICES;
+  for (gsize j = 0; j < tally->hidden_size; j++) {
+    const double *bits = tally->bits + j * N_CHOICES;
     guint best = 0;
 
     for (guint i = 1; i < N_CHOICES; i++)
@@ -153,6 +189,22 @@ rd_context_costs_choose (const RdContextCosts * costs, gint32 * weights)
     if (bits[best] <= 0)
       continue;
     weights[j] = whole_choices[best / N_NEAR];
-    weights[costs->hidden_size + j] = near_choices[best % N_NEAR];
+    weights[tally->hidden_size + j] = near_choices[best % N_NEAR];
+  }
+}
+
+void
+rd_context_tally_set_magnitudes (const RdContextTally * tally,
+    RdLearnedParameters * parameters)
+{
+  for (guint q = 0; q < 2; q++) {
+    for (guint i = 0; i < RD_LEARNED_SCALES; i++) {
+      const double sum = 16 * (double) tally->sum[q][i]
+          + MAGNITUDE_WEIGHT * parameters->magnitude[q][i];
+      const double mean = sum / ((double) tally->n[q][i] + MAGNITUDE_WEIGHT);
+
+      parameters->magnitude[q][i] =
+          (gint32) MIN (rint (mean), RD_LEARNED_MAX_MAGNITUDE);
+    }
   }
 }

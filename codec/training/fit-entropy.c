@@ -23,7 +23,7 @@ typedef struct
   guint set, level;
   gboolean scalar;
   RdSymbolCounts *counts;
-  RdContextCosts *costs;        /* NULL: not wanted */
+  RdContextTally *contexts;
   gsize n;                      /* rows */
   GError *error;
 } Job;
@@ -33,6 +33,7 @@ typedef struct
   const RdEntropyData *data;
   const RdLearnedModel *model;
   gsize hidden, chunk;
+  gboolean with_costs;          /* of contexts, of the trellis' symbols */
   RdContextBits *bits;
   Job *jobs;
 } Round;
@@ -53,8 +54,8 @@ take_symbols (const RdSymbols * symbols, gpointer user_data)
   };
 
   rd_symbol_counts_add (job->counts, symbols, call->round->hidden);
-  if (job->costs != NULL)
-    rd_context_costs_add (job->costs, &source, symbols);
+  rd_context_tally_add (job->contexts, &source, symbols,
+      call->round->with_costs && !job->scalar);
 }
 
 static void
@@ -89,7 +90,7 @@ count_jobs (const RdLearnedParameters * parameters)
 }
 
 static Job *
-make_jobs (guint n, gsize hidden, gboolean with_costs)
+make_jobs (guint n, gsize hidden)
 {
   Job *jobs = g_new0 (Job, n);
 
@@ -98,8 +99,7 @@ make_jobs (guint n, gsize hidden, gboolean with_costs)
     jobs[i].scalar = i / N_LEVELS % 2 == 1;
     jobs[i].set = i / N_LEVELS / 2;
     jobs[i].counts = g_new0 (RdSymbolCounts, 1);
-    if (with_costs && !jobs[i].scalar)
-      jobs[i].costs = rd_context_costs_new (hidden);
+    jobs[i].contexts = rd_context_tally_new (hidden);
   }
   return jobs;
 }
@@ -109,7 +109,7 @@ free_jobs (Job * jobs, guint n)
 {
   for (guint i = 0; i < n; i++) {
     g_free (jobs[i].counts);
-    rd_context_costs_free (jobs[i].costs);
+    rd_context_tally_free (jobs[i].contexts);
     g_clear_error (&jobs[i].error);
   }
   g_free (jobs);
@@ -131,20 +131,6 @@ check_jobs (const RdEntropyData * data, Job * jobs, guint n, GError ** error)
   return FALSE;
 }
 
-/* What all jobs of @set say about the weights. */
-static void
-choose_weights (const Job * jobs, guint n, guint set, gsize hidden,
-    RdLearnedParameters * parameters)
-{
-  g_autoptr (RdContextCosts) costs = rd_context_costs_new (hidden);
-
-  for (guint i = 0; i < n; i++) {
-    if (jobs[i].set == set && jobs[i].costs != NULL)
-      rd_context_costs_merge (costs, jobs[i].costs);
-  }
-  rd_context_costs_choose (costs, parameters->set[set].weights);
-}
-
 /* Mean over the trellis' rows of all levels, under the tables before they are fitted anew. */
 static double
 bits_per_row (const Job * jobs, guint n, const RdLearnedParameters * parameters)
@@ -162,20 +148,29 @@ bits_per_row (const Job * jobs, guint n, const RdLearnedParameters * parameters)
 }
 
 static gboolean
-use_jobs (const RdEntropyData * data, const Job * jobs, guint n,
-    guint number, RdLearnedParameters * parameters, GError ** error)
+use_jobs (const Round * round, guint n, RdLearnedParameters * parameters,
+    GError ** error)
 {
-  g_autofree RdSymbolCounts *all = g_new0 (RdSymbolCounts, 1);
   const guint n_sets = rd_learned_parameters_n_sets (parameters);
+  g_autofree RdSymbolCounts *counts = g_new0 (RdSymbolCounts, 1);
+  g_autoptr (RdContextTally) all = rd_context_tally_new (round->hidden);
 
-  if (data->progress != NULL)
-    data->progress (number, ROUNDS, bits_per_row (jobs, n, parameters),
-        data->user_data);
-  for (guint s = 0; s < n_sets && jobs[0].costs != NULL; s++)
-    choose_weights (jobs, n, s, parameters->hidden_size, parameters);
+  for (guint s = 0; s < n_sets; s++) {
+    g_autoptr (RdContextTally) contexts = rd_context_tally_new (round->hidden);
+
+    for (guint i = 0; i < n; i++) {
+      if (round->jobs[i].set == s)
+        rd_context_tally_merge (contexts, round->jobs[i].contexts);
+    }
+    rd_context_tally_choose (contexts, parameters->set[s].weights);
+    rd_context_tally_merge (all, contexts);
+  }
   for (guint i = 0; i < n; i++)
-    rd_symbol_counts_merge (all, jobs[i].counts);
-  return rd_tables_fit (all, &data->modes, parameters, error);
+    rd_symbol_counts_merge (counts, round->jobs[i].counts);
+  if (!rd_tables_fit (counts, &round->data->modes, parameters, error))
+    return FALSE;
+  rd_context_tally_set_magnitudes (all, parameters);
+  return TRUE;
 }
 
 static gboolean
@@ -185,20 +180,22 @@ run_round (const RdEntropyData * data, StPool * pool, guint number,
   g_autoptr (RdLearnedModel) model =
       rd_learned_model_new (rd_learned_parameters_copy (parameters), error);
   g_autoptr (RdContextBits) bits = rd_context_bits_new (parameters);
-  const gboolean with_costs = number >= FIRST_WITH_WEIGHTS
-      && number + 1 < ROUNDS;
   Round round = { data, model, parameters->hidden_size,
-    CLAMP (data->n / N_LEVELS, MIN_CHUNK, MAX_CHUNK), bits, NULL
+    CLAMP (data->n / N_LEVELS, MIN_CHUNK, MAX_CHUNK),
+    number >= FIRST_WITH_WEIGHTS && number + 1 < ROUNDS, bits, NULL
   };
   const guint n = count_jobs (parameters);
   gboolean ok;
 
   if (model == NULL)
     return FALSE;
-  round.jobs = make_jobs (n, round.hidden, with_costs);
+  round.jobs = make_jobs (n, round.hidden);
   st_pool_run (pool, n, run_job, &round);
-  ok = check_jobs (data, round.jobs, n, error)
-      && use_jobs (data, round.jobs, n, number, parameters, error);
+  ok = check_jobs (data, round.jobs, n, error);
+  if (ok && data->progress != NULL)
+    data->progress (number, ROUNDS, bits_per_row (round.jobs, n, parameters),
+        data->user_data);
+  ok = ok && use_jobs (&round, n, parameters, error);
   free_jobs (round.jobs, n);
   return ok;
 }
