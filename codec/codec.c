@@ -32,7 +32,8 @@ rd_codec_new (const gchar * name, guint hidden_size, GError ** error)
 {
   gboolean path = name && !rd_codec_is_builtin (name) && is_path (name);
 
-  if ((hidden_size == 0 && !path) || hidden_size > RD_CODEC_MAX_HIDDEN_SIZE) {
+  if ((hidden_size == 0 && rd_codec_is_builtin (name))
+      || hidden_size > RD_CODEC_MAX_HIDDEN_SIZE) {
     g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
         "hidden size %u is not between 1 and %u", hidden_size,
         RD_CODEC_MAX_HIDDEN_SIZE);

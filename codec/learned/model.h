@@ -1,4 +1,4 @@
-/* Parameters made ready for coding. Private to codec/learned. */
+/* Parameters made ready for coding. Private to codec/learned and codec/training. */
 #pragma once
 #include "codec/learned/context.h"
 #include "codec/learned/exp2.h"

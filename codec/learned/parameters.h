@@ -88,6 +88,9 @@ gboolean rd_learned_parameters_check (const RdLearnedParameters * parameters, GE
 void rd_learned_parameters_free (RdLearnedParameters * parameters);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdLearnedParameters, rd_learned_parameters_free)
 
+/** rd_learned_parameters_copy: with arrays of its own. */
+RdLearnedParameters *rd_learned_parameters_copy (const RdLearnedParameters * parameters);
+
 /** rd_learned_parameters_n_sets: 1, or 2 with side information. */
 guint rd_learned_parameters_n_sets (const RdLearnedParameters * parameters);
 

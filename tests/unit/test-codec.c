@@ -546,6 +546,7 @@ test_names (void)
   g_assert_false (rd_codec_is_builtin (NULL));
   assert_new_fails (NULL, 576, RD_CODEC_ERROR_UNKNOWN);
   assert_new_fails ("F16", 576, RD_CODEC_ERROR_UNKNOWN);
+  assert_new_fails ("F16", 0, RD_CODEC_ERROR_UNKNOWN);
   assert_new_fails ("f16", 0, RD_CODEC_ERROR_INPUT);
   assert_new_fails ("f16", RD_CODEC_MAX_HIDDEN_SIZE + 1, RD_CODEC_ERROR_INPUT);
   g_assert_null (rd_codec_new ("int5", 576, &error));

@@ -1,0 +1,231 @@
+/* The command-line tool rdtrain: what it says, with which status it ends, and what Ctrl-C does. */
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+
+#include "models/tokenizer/tokenizer.h"
+#include "tests/support/test-model.h"
+#include "tests/support/tiny-model.h"
+
+#define MAX_ARGUMENTS 14
+
+typedef struct
+{
+  const gchar *arguments[MAX_ARGUMENTS];        /* MODEL, TEXT, LONG, OUT and WINDOWS stand for files */
+  gint status;
+  const gchar *message;         /* on standard output if the status is 0, else on standard error */
+} Case;
+
+static gchar *model, *text, *long_text, *out, *checkpoint, *windows, *directory;
+
+static const gchar *
+fill_in (const gchar * argument)
+{
+  const struct
+  {
+    const gchar *name, *value;
+  } files[] = {
+    {"MODEL", model}, {"TEXT", text}, {"LONG", long_text}, {"OUT", out},
+    {"WINDOWS", windows},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
+    if (g_strcmp0 (argument, files[i].name) == 0)
+      return files[i].value;
+  }
+  return argument;
+}
+
+static void
+make_argv (const gchar * const *arguments, const gchar ** argv)
+{
+  argv[0] = RDTRAIN;
+  for (guint i = 0; i <= MAX_ARGUMENTS; i++)
+    argv[i + 1] = i < MAX_ARGUMENTS ? fill_in (arguments[i]) : NULL;
+}
+
+static void
+run_case (const Case * c)
+{
+  const gchar *argv[MAX_ARGUMENTS + 2];
+  g_autofree gchar *printed = NULL, *complaint = NULL;
+  g_autoptr (GError) error = NULL;
+  gint status;
+
+  make_argv (c->arguments, argv);
+  g_spawn_sync (NULL, (gchar **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL,
+      &printed, &complaint, &status, &error);
+  g_assert_no_error (error);
+  g_test_message ("%s%s", printed, complaint);
+  g_assert_true (WIFEXITED (status));
+  g_assert_cmpint (WEXITSTATUS (status), ==, c->status);
+  g_assert_nonnull (strstr (c->status == 0 ? printed : complaint, c->message));
+}
+
+static void
+test_usage (void)
+{
+  static const Case cases[] = {
+    {{"--help"}, 0, "calibrate"},
+    {{"calibrate", "--help"}, 0, "rdtrain calibrate --model model.gguf"},
+    {{NULL}, 2, "Usage: rdtrain COMMAND"},
+    {{"tune"}, 2, "Usage: rdtrain COMMAND"},
+    {{"calibrate"}, 2, "needs --model=MODEL"},
+    {{"calibrate", "-m", "MODEL", "-k", "1", "-t", "TEXT"}, 2, "--output"},
+    {{"calibrate", "-m", "MODEL", "-t", "TEXT", "-o", "OUT"}, 2, "--split=K"},
+    {{"calibrate", "-m", "MODEL", "-k", "1", "-t", "TEXT", "-o", "OUT", "x"},
+        2, "no other arguments"},
+    {{"calibrate", "-m", "MODEL", "-k", "1", "-t", "TEXT", "-o", "OUT",
+            "--side-info=blocks=0"}, 2, "blocks=N"},
+    {{"calibrate", "-m", "MODEL", "-k", "1", "-t", "TEXT", "-o", "OUT",
+            "--sequences=-3"}, 2, "at least 1"},
+    {{"calibrate", "--unknown"}, 2, "--unknown"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    run_case (&cases[i]);
+}
+
+static void
+test_errors (void)
+{
+  static const Case cases[] = {
+    {{"calibrate", "-m", "/no/such/model", "-k", "1", "-t", "TEXT", "-o",
+            "OUT"}, 1, "/no/such/model"},
+    {{"calibrate", "-m", "MODEL", "-k", "9", "-t", "TEXT", "-o", "OUT"}, 1,
+        "the model has 4"},
+    {{"calibrate", "-m", "MODEL", "-k", "1", "-t", "/no/such/text", "-o",
+            "OUT"}, 1, "/no/such/text"},
+    {{"calibrate", "-m", "MODEL", "-k", "1", "-t", "TEXT", "-o", "OUT",
+            "--sequences=5000"}, 1, "too short"},
+    {{"calibrate", "-m", "MODEL", "-k", "1", "-t", "TEXT", "-o", "OUT",
+            "--exclude-windows", "TEXT"}, 1, "hamlet20k.txt"},
+    {{"calibrate", "-m", "MODEL", "-k", "1", "-t", "TEXT", "-o", "OUT",
+            "--exclude-windows", "WINDOWS"}, 1, "of the test set"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    run_case (&cases[i]);
+  g_assert_false (g_file_test (out, G_FILE_TEST_EXISTS));
+}
+
+static void
+test_writes (void)
+{
+  static const Case quiet =
+      { {"calibrate", "-q", "--split=2", "-m", "MODEL", "-t", "TEXT",
+      "-o", "OUT", "--sequences=20", "--gradient-sequences=8", "--length=32"},
+  0, ""
+  };
+
+  run_case (&quiet);
+  g_assert_true (g_file_test (out, G_FILE_TEST_IS_REGULAR));
+  g_assert_false (g_file_test (checkpoint, G_FILE_TEST_EXISTS));
+  g_unlink (out);
+}
+
+/* A run of minutes is interrupted as soon as it has begun, and then again while it goes on from there. */
+static void
+test_interrupt (void)
+{
+  static const gchar *const arguments[MAX_ARGUMENTS] = { "calibrate", "-m",
+    "MODEL", "--split=2", "-t", "LONG", "-o", "OUT", "--sequences=5000",
+    "--gradient-sequences=5000", "--length=64", "--resume"
+  };
+
+  for (guint i = 0; i < 2; i++) {
+    const gchar *argv[MAX_ARGUMENTS + 2];
+    g_autoptr (GError) error = NULL;
+    gint status, errors;
+    gchar first;
+    GPid pid;
+
+    make_argv (arguments, argv);
+    g_spawn_async_with_pipes (NULL, (gchar **) argv, NULL,
+        G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, NULL, NULL, &errors,
+        &error);
+    g_assert_no_error (error);
+    /* the first line comes after the first sequences */
+    g_assert_cmpint (read (errors, &first, 1), ==, 1);
+    kill (pid, SIGINT);
+    while (read (errors, &first, 1) > 0);
+    close (errors);
+    g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+    g_assert_true (WIFEXITED (status));
+    g_assert_cmpint (WEXITSTATUS (status), ==, 130);
+    g_assert_true (g_file_test (checkpoint, G_FILE_TEST_IS_REGULAR));
+    g_assert_false (g_file_test (out, G_FILE_TEST_EXISTS));
+  }
+  g_unlink (checkpoint);
+}
+
+/* Windows with what the tiny model's tokenizer makes of the text: every byte is a token or part of one. */
+static void
+write_windows (void)
+{
+  g_autoptr (StGguf) gguf = st_gguf_open (model, NULL);
+  g_autoptr (StTokenizer) tokenizer = st_tokenizer_new (gguf, NULL);
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (GString) json = g_string_new ("{\"windows\": [{\"domain\": \"a\","
+      " \"ids\": [");
+  g_autofree gchar *content = NULL;
+  gsize len;
+
+  g_assert_true (g_file_get_contents (text, &content, &len, NULL));
+  st_tokenizer_encode (tokenizer, content, len, FALSE, ids, NULL);
+  for (guint i = 500; i < 530; i++)
+    g_string_append_printf (json, "%s%d", i > 500 ? ", " : "",
+        g_array_index (ids, gint32, i));
+  g_string_append (json, "]}]}");
+  g_file_set_contents (windows, json->str, -1, NULL);
+}
+
+static void
+write_long_text (void)
+{
+  g_autoptr (GString) all = g_string_new (NULL);
+  g_autofree gchar *content = NULL;
+
+  g_assert_true (g_file_get_contents (text, &content, NULL, NULL));
+  for (guint i = 0; i < 30; i++)
+    g_string_append (all, content);
+  g_file_set_contents (long_text, all->str, -1, NULL);
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  directory = g_dir_make_tmp ("rdtrain-XXXXXX", NULL);
+  g_assert_nonnull (directory);
+  out = g_build_filename (directory, "out.gguf", NULL);
+  checkpoint = g_build_filename (directory, "out.gguf.checkpoint", NULL);
+  windows = g_build_filename (directory, "windows.json", NULL);
+  text = st_test_data_path ("hamlet20k.txt");
+  model = st_tiny_model_temp (NULL);
+  long_text = g_build_filename (directory, "long.txt", NULL);
+  write_windows ();
+  write_long_text ();
+  g_test_add_func ("/rdtrain/usage", test_usage);
+  g_test_add_func ("/rdtrain/errors", test_errors);
+  g_test_add_func ("/rdtrain/writes", test_writes);
+  g_test_add_func ("/rdtrain/interrupt", test_interrupt);
+  status = g_test_run ();
+  g_unlink (model);
+  g_unlink (windows);
+  g_unlink (long_text);
+  g_rmdir (directory);
+  g_free (model);
+  g_free (text);
+  g_free (long_text);
+  g_free (out);
+  g_free (checkpoint);
+  g_free (windows);
+  g_free (directory);
+  return status;
+}
