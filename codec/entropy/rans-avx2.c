@@ -52,7 +52,10 @@ decode_vector (const RdTables * tables, __m256i x, const guint16 * table,
 #pragma GCC unroll 8
   for (guint lane = 0; lane < 8; lane++)
     ranges[lane] = look_up (tables, table[lane], slots[lane], &symbols[lane]);
-  __m256i range = _mm256_loadu_si256 ((const __m256i *) ranges);
+  /* not by way of memory: a load of several stores waits for them all */
+  __m256i range = _mm256_setr_epi32 ((gint32) ranges[0], (gint32) ranges[1],
+      (gint32) ranges[2], (gint32) ranges[3], (gint32) ranges[4],
+      (gint32) ranges[5], (gint32) ranges[6], (gint32) ranges[7]);
   __m256i start = _mm256_and_si256 (range, low16);
   __m256i limit = _mm256_srli_epi32 (range, 16);
   __m256i escape = _mm256_cmpeq_epi32 (limit, total);

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#define MAX_SYMBOL (1 << 22)
-
 static void
 append_raw (const RdCoder * coder, const gfloat * x, const GByteArray * raw,
     GByteArray * out)
@@ -121,81 +119,72 @@ read_stream (RdCoder * coder, const RdBlock * block, GError ** error)
 {
   gsize n_symbols = (coder->model->p->hidden_size + 2) * coder->context.n;
   const guint8 *stream = rd_read_bytes (block->reader, block->length);
+  g_autoptr (GError) fault = NULL;
   RdRansDecoder decoder;
 
   if (!stream)
     return damaged (error, "it ends within a block");
   if (!rd_rans_decoder_init (&decoder, coder->model->tables,
-          rd_block_lanes (block->n), n_symbols, stream, block->length, error)
-      || !read_rows (coder, &decoder, block, error))
+          rd_block_lanes (block->n), n_symbols, stream, block->length, &fault))
+    return damaged (error, fault->message);
+  if (!read_rows (coder, &decoder, block, error))
     return FALSE;
   if (!read_symbols (coder, &decoder, block->bits))
     return damaged (error, "padding is not 0");
-  return rd_rans_decoder_finish (&decoder, error);
+  return rd_rans_decoder_finish (&decoder, &fault)
+      || damaged (error, fault->message);
 }
 
 /* ---- values ---- */
 
-/* Coefficients of row @t; FALSE if a symbol is out of range. */
-static gboolean
-dequantise (RdCoder * coder, gsize t)
-{
-  gsize d = coder->model->p->hidden_size, w = coder->context.n;
-  gint32 state = 0, offset = coder->context.offset[t];
-  gfloat *c = coder->coefficients + t * d;
-  gboolean good = TRUE;
-
-  for (gsize j = 0; j < d; j++) {
-    gint32 symbol = coder->symbols[(j + 2) * w + t];
-    gint32 k = symbol < 0 ? -symbol : symbol, r = symbol;
-
-    good = good && k <= MAX_SYMBOL;
-    if (!coder->scalar) {
-      r = 2 * symbol - (state & 1) * ((symbol > 0) - (symbol < 0));
-      state = rd_trellis_next (state, k);
-    }
-    c[j] = (gfloat) r *rd_exp2_step (coder->steps.log_step[j] + offset);
-  }
-  return good;
-}
-
-/* What the rows begin with; raw ones are complete with it, and have no coefficients. */
-static gboolean
-start_rows (RdCoder * coder, const RdBlock * block, GError ** error)
+/* What the rows begin with. */
+static void
+start_rows (const RdCoder * coder, const RdBlock * block)
 {
   const RdLearnedModel *model = coder->model;
   gsize d = model->p->hidden_size;
-  gint32 raw = 1 + (gint32) model->p->n_constants;
 
   rd_model_start (model, block->rows, block->from, block->n, block->x);
   for (gsize t = 0; t < block->n; t++) {
     gint32 mode = coder->symbols[t];
-    gfloat *row = block->x + t * d;
 
-    if (mode > 0 && mode < raw)
-      memcpy (row, model->p->constants + (gsize) (mode - 1) * d,
-          d * sizeof *row);
-    for (gsize i = 0; i < d && mode == raw; i++)
-      row[i] = rd_float_from_bits ((guint32) rd_read_le (block->reader, 4));
-    if (mode == raw)
-      memset (coder->coefficients + t * d, 0, d * sizeof (gfloat));
-    else if (!dequantise (coder, t))
-      return damaged (error, "a symbol is out of range");
+    if (mode > 0 && mode <= (gint32) model->p->n_constants)
+      memcpy (block->x + t * d,
+          model->p->constants + (gsize) (mode - 1) * d, d * sizeof (gfloat));
   }
-  return !block->reader->bad || damaged (error, "it ends within a raw row");
+}
+
+/* Raw rows follow the stream, and are what they are to the last bit: nothing is added to them. */
+static gboolean
+read_raw_rows (RdCoder * coder, const RdBlock * block)
+{
+  gsize d = coder->model->p->hidden_size;
+  gint32 raw = 1 + (gint32) coder->model->p->n_constants;
+
+  for (gsize t = 0; t < block->n; t++)
+    for (gsize i = 0; i < d && coder->symbols[t] == raw; i++)
+      block->x[t * d + i] =
+          rd_float_from_bits ((guint32) rd_read_le (block->reader, 4));
+  return !block->reader->bad;
 }
 
 gboolean
 rd_coder_decode (RdCoder * coder, const RdBlock * block, GError ** error)
 {
-  gsize d = coder->model->p->hidden_size;
+  gsize d = coder->model->p->hidden_size, w = rd_padded_rows (block->n);
+  const RdFactor coefficients = { coder->coefficients, block->n, 1, w };
 
-  coder->context.n = rd_padded_rows (block->n);
-  if (!read_stream (coder, block, error)
-      || !start_rows (coder, block, error))
+  coder->context.n = w;
+  if (!read_stream (coder, block, error))
     return FALSE;
-  rd_matrix_apply (coder->model->synthesis[coder->set], coder->coefficients,
-      block->n, block->x);
+  if (!rd_dequantise (&coder->context, coder->symbols + 2 * w,
+          coder->coefficients))
+    return damaged (error, "a symbol is out of range");
+  start_rows (coder, block);
+  rd_matrix_apply (coder->model->synthesis[coder->set], &coefficients,
+      block->x);
+  if (!read_raw_rows (coder, block))
+    return damaged (error, "it ends within a raw row");
   return rd_float_max_abs_bits (block->x,
       block->n * d) < RD_FLOAT_INFINITY_BITS
       || damaged (error, "a value is not finite");

@@ -1,8 +1,6 @@
 /* Scratch memory of a coder. */
 #include "codec/learned/coder.h"
 
-#include <stdlib.h>
-
 RdCoder *
 rd_coder_new (const RdLearnedModel * model)
 {
@@ -16,10 +14,9 @@ rd_coder_new (const RdLearnedModel * model)
   coder->tables = g_new (guint16, (d + 2) * RD_BLOCK_ROWS);
   coder->coefficients = g_new (gfloat, d * RD_BLOCK_ROWS);
   coder->rows = g_new (gfloat, d * RD_BLOCK_ROWS);
-  coder->row_symbols = g_new (gint32, d);
-  if (posix_memalign ((void **) &coder->kept, 32,
-          d * RD_TRELLIS_STATES * sizeof (gint32)) != 0)
-    g_error ("no memory for a trellis of %" G_GSIZE_FORMAT " coefficients", d);
+  coder->values = g_new (gfloat, d * RD_TRELLIS_ROWS);
+  coder->row_symbols = g_new (gint32, d * RD_TRELLIS_ROWS);
+  coder->decisions = g_new (gint32, d * RD_TRELLIS_ROWS);
   return coder;
 }
 
@@ -34,8 +31,9 @@ rd_coder_free (RdCoder * coder)
   g_free (coder->tables);
   g_free (coder->coefficients);
   g_free (coder->rows);
+  g_free (coder->values);
   g_free (coder->row_symbols);
-  free (coder->kept);
+  g_free (coder->decisions);
   g_free (coder);
 }
 
@@ -56,6 +54,16 @@ rd_coder_set (RdCoder * coder, guint set, guint level, gboolean scalar)
   c->hidden_size = model->p->hidden_size;
   c->scalar = scalar;
   c->base = coder->steps.base;
+  c->log_step = coder->steps.log_step;
   c->weights = model->p->set[set].weights;
   c->magnitude = model->p->magnitude[scalar ? 0 : 1];
+}
+
+gboolean
+rd_coder_set_encoder (RdCoder * coder, guint set, guint level,
+    gboolean scalar, GError ** error)
+{
+  rd_coder_set (coder, set, level, scalar);
+  coder->analysis = rd_learned_model_analysis (coder->model, set, error);
+  return coder->analysis != NULL;
 }

@@ -8,7 +8,8 @@ G_BEGIN_DECLS
 #define RD_SCALE_BIAS 1552      /* index 0 is 2^-6 steps, and half an index for rounding */
 #define RD_CONTEXT_WHOLE 48
 #define RD_CONTEXT_NEAR 32
-#define RD_TRELLIS_STATES 8u
+#define RD_TRELLIS_STATES 8
+#define RD_LEARNED_MAX_SYMBOL (1 << 22)
 
 /** RdContext: of up to RD_BLOCK_ROWS rows. */
 typedef struct _RdContext
@@ -17,6 +18,7 @@ typedef struct _RdContext
   gsize hidden_size;
   gboolean scalar;
   const gint32 *base;           /* (D) scale less step, 1/256 octave, for a token step of 0 */
+  const gint32 *log_step;       /* (D) for rd_dequantise() alone */
   const gint32 *weights;        /* (2, D) */
   const gint32 *magnitude;      /* (RD_LEARNED_SCALES) */
   gint32 offset[RD_BLOCK_ROWS]; /* token steps, 1/256 octave */
@@ -30,6 +32,9 @@ typedef struct _RdContext
 void rd_context_start (RdContext * context);
 /** rd_context_next: @symbols of coefficient @j - 1 (not read for 0) in, @tables of coefficient @j out. j = 0, 1, 2, ... */
 void rd_context_next (RdContext * context, const gint32 * symbols, gsize j, guint16 * tables);
+
+/** rd_dequantise: @symbols of all coefficients to @coefficients, (D, n) each. FALSE if a magnitude is above RD_LEARNED_MAX_SYMBOL. */
+gboolean rd_dequantise (const RdContext * context, const gint32 * symbols, gfloat * coefficients);
 
 /** rd_trellis_next: the state after a symbol of magnitude @k. */
 static inline gint32

@@ -4,24 +4,40 @@
 
 G_BEGIN_DECLS
 
-/** RdTransformTile: adds to @n_rows (up to RD_TILE_ROWS) rows of y, RD_PANEL_COLS columns each, the products of x with a panel. */
-typedef void (*RdTransformTile) (const gfloat * panel, gsize rows, const gfloat * x, gsize ldx, gfloat * y, gsize n_rows);
+#define RD_PANEL_COLS 32
+#define RD_TILE_ROWS 4
+
+/** RdTile: a part of a product. Element i of row r of the left factor is x[r * row_stride + i * line_stride]. */
+typedef struct
+{
+  const gfloat *panel;          /* (lines, RD_PANEL_COLS) of the matrix */
+  gsize lines;
+  const gfloat *x;
+  gsize row_stride, line_stride;
+  gfloat *y;                    /* RD_PANEL_COLS columns of rows that are y_stride apart */
+  gsize y_stride;
+  gsize n_rows;                 /* 1 .. RD_TILE_ROWS */
+} RdTile;
 
 struct _RdContext;
 struct _RdTrellis;
 
 typedef struct
 {
-  RdTransformTile tile;
+  /* Adds the products of @tile to y. */
+  void (*multiply) (const RdTile * tile);
+  /* y -= f x */
+  void (*subtract) (gdouble * y, const gdouble * x, gdouble f, gsize n);
+  /* rd_context_next(), rd_dequantise() */
   void (*context_next) (struct _RdContext * context, const gint32 * symbols, gsize j, guint16 * tables);
-  void (*trellis_run) (struct _RdTrellis * trellis, const gfloat * value, gint32 * symbols);
+  gboolean (*dequantise) (const struct _RdContext * context, const gint32 * symbols, gfloat * coefficients);
+  /* rd_trellis_steps(), rd_trellis_run() */
+  guint (*steps) (const struct _RdTrellis * trellis, const gfloat * coefficients, gsize n, gfloat * value);
+  void (*trellis_run) (const struct _RdTrellis * trellis, const gfloat * value, gint32 * symbols);
 } RdLearnedKernels;
 
 extern const RdLearnedKernels rd_learned_kernels_c, rd_learned_kernels_avx2, rd_learned_kernels_avx512;
 
 const RdLearnedKernels *rd_learned_kernels (void);
-
-#define RD_PANEL_COLS 32
-#define RD_TILE_ROWS 4
 
 G_END_DECLS

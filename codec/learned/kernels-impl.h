@@ -1,10 +1,9 @@
-/* The loops of this folder, compiled once per instruction set: define RD_TARGET and RD_KERNELS before. Vectors are the compiler's, so every
- * set does the same operations in the same order. */
-#include "codec/learned/context.h"
+/* The loops of this folder, compiled once per instruction set: define RD_TARGET, RD_VECTOR_BYTES and RD_KERNELS before. Vectors are the
+ * compiler's, so every set does the same operations in the same order. */
+#include "codec/learned/exp2.h"
 #include "codec/learned/instruction-set.h"
 #include "codec/learned/trellis.h"
-
-#include <string.h>
+#include "codec/learned/vec8.h"
 
 /* ---- transform ---- */
 
@@ -12,202 +11,250 @@ typedef gfloat Vec __attribute__((vector_size (RD_VECTOR_BYTES), aligned (4), ma
 
 #define VEC_FLOATS (RD_VECTOR_BYTES / sizeof (gfloat))
 #define PANEL_VECS (RD_PANEL_COLS / VEC_FLOATS)
-/* Columns at a time: as many accumulators as there are registers for. */
-#define VECS_AT_ONCE (RD_VECTOR_BYTES == 16 ? 2 : 2)
+/* Columns at a time: with RD_TILE_ROWS rows as many sums as there are registers for. */
+#define VECS_AT_ONCE 2
 
-static inline RD_TARGET __attribute__((always_inline)) void
-tile_columns (const gfloat * panel, gsize rows, const gfloat * x, gsize ldx,
-    gfloat * y, gsize n_rows)
+/* Columns from @at on. */
+INLINE void
+multiply_columns (const RdTile * t, gsize at, gsize n_rows)
 {
   Vec sum[RD_TILE_ROWS][VECS_AT_ONCE];
+  const gfloat *line = t->panel + at, *x = t->x;
+  const gsize row_stride = t->row_stride, line_stride = t->line_stride;
 
   for (gsize r = 0; r < n_rows; r++)
     for (gsize v = 0; v < VECS_AT_ONCE; v++)
-      sum[r][v] = *(const Vec *) (y + r * RD_PANEL_COLS + v * VEC_FLOATS);
-  for (gsize i = 0; i < rows; i++) {
-    const gfloat *line = panel + i * RD_PANEL_COLS;
-
+      sum[r][v] = *(const Vec *) (t->y + r * t->y_stride + at + v * VEC_FLOATS);
+  for (gsize i = 0; i < t->lines; i++) {
     for (gsize v = 0; v < VECS_AT_ONCE; v++) {
       Vec m = *(const Vec *) (line + v * VEC_FLOATS);
 
       for (gsize r = 0; r < n_rows; r++)
-        sum[r][v] += m * x[r * ldx + i];
+        sum[r][v] += m * x[r * row_stride];
     }
+    line += RD_PANEL_COLS;
+    x += line_stride;
   }
   for (gsize r = 0; r < n_rows; r++)
     for (gsize v = 0; v < VECS_AT_ONCE; v++)
-      *(Vec *) (y + r * RD_PANEL_COLS + v * VEC_FLOATS) = sum[r][v];
+      *(Vec *) (t->y + r * t->y_stride + at + v * VEC_FLOATS) = sum[r][v];
 }
 
 static RD_TARGET void
-tile (const gfloat * panel, gsize rows, const gfloat * x, gsize ldx,
-    gfloat * y, gsize n_rows)
+multiply (const RdTile * t)
 {
   for (gsize v = 0; v < PANEL_VECS; v += VECS_AT_ONCE) {
     gsize at = v * VEC_FLOATS;
 
     /* constant numbers of rows keep the sums in registers */
-    if (n_rows == RD_TILE_ROWS)
-      tile_columns (panel + at, rows, x, ldx, y + at, RD_TILE_ROWS);
+    if (t->n_rows == 4)
+      multiply_columns (t, at, 4);
+    else if (t->n_rows == 3)
+      multiply_columns (t, at, 3);
+    else if (t->n_rows == 2)
+      multiply_columns (t, at, 2);
     else
-      for (gsize r = 0; r < n_rows; r++)
-        tile_columns (panel + at, rows, x + r * ldx, ldx,
-            y + r * RD_PANEL_COLS + at, 1);
+      multiply_columns (t, at, 1);
   }
+}
+
+static RD_TARGET void
+subtract (gdouble * restrict y, const gdouble * restrict x, gdouble f, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    y[i] -= f * x[i];
 }
 
 /* ---- contexts ---- */
 
 /* FORMAT.md's lg. A float of at most 24 bits is exact, and its bits are its logarithm. */
-static inline RD_TARGET __attribute__((always_inline)) gint32
+INLINE gint32
 lg (gint32 x)
 {
-  union
-  {
-    gfloat f;
-    gint32 i;
-  } u;
-
-  u.f = (gfloat) MIN (x, (1 << 24) - 1);
-  return (u.i >> 15) - (127 << 8);
+  return ((gint32) rd_float_to_bits ((gfloat) MIN (x, (1 << 24) - 1)) >> 15)
+      - (127 << 8);
 }
 
-static inline RD_TARGET __attribute__((always_inline)) gint32
+INLINE Int8
+lg_8 (Int8 x)
+{
+  return ((Int8) to_floats (min_ints (x, (1 << 24) - 1)) >> 15) - (127 << 8);
+}
+
+INLINE gint32
 clamp_scale (gint32 i)
 {
-  return MAX (0, MIN (i, RD_LEARNED_SCALES - 1));
+  return CLAMP (i, 0, RD_LEARNED_SCALES - 1);
+}
+
+INLINE Int8
+clamp_scale_8 (Int8 i)
+{
+  return clamp_ints (i, RD_LEARNED_SCALES - 1);
+}
+
+INLINE Int8
+trellis_next_8 (Int8 state, Int8 k)
+{
+  Int8 b0 = state & 1, b1 = state >> 1 & 1, b2 = state >> 2;
+
+  return (b1 ^ b0) | (b2 ^ (k & 1)) << 1 | b0 << 2;
+}
+
+/* What a context's coefficient has for all rows. */
+typedef struct
+{
+  gint32 base, whole_weight, near_weight;
+  gint32 first_table, second_table;     /* of quantiser 0, and how far those of quantiser 1 are */
+} Coefficient;
+
+/* Takes the symbol of a row's last coefficient. */
+INLINE void
+take_symbol (RdContext * c, gsize t, gint32 symbol)
+{
+  gint32 k = symbol < 0 ? -symbol : symbol;
+  gint32 a = MIN (k, 255) * 16, e = c->expected[t];
+
+  c->whole[t] += a;
+  c->whole_mean[t] += e;
+  c->near[t] += a - (c->near[t] >> 5);
+  c->near_mean[t] += e - (c->near_mean[t] >> 5);
+  c->state[t] = rd_trellis_next (c->state[t], k);
+}
+
+INLINE void
+take_symbols_8 (RdContext * c, gsize t, const gint32 * symbols)
+{
+  Int8 k = abs_ints (load_ints (symbols));
+  Int8 a = min_ints (k, 255) << 4, e = load_ints (c->expected + t);
+  Int8 near = load_ints (c->near + t), near_mean =
+      load_ints (c->near_mean + t);
+
+  store_ints (c->whole + t, load_ints (c->whole + t) + a);
+  store_ints (c->whole_mean + t, load_ints (c->whole_mean + t) + e);
+  store_ints (c->near + t, near + a - (near >> 5));
+  store_ints (c->near_mean + t, near_mean + e - (near_mean >> 5));
+  store_ints (c->state + t, trellis_next_8 (load_ints (c->state + t), k));
+}
+
+INLINE guint16
+give_table (RdContext * c, gsize t, const Coefficient * coefficient)
+{
+  gint32 nominal = coefficient->base - c->offset[t];
+  gint32 correction =
+      coefficient->whole_weight * (lg (c->whole[t]) - lg (c->whole_mean[t]))
+      + coefficient->near_weight * (lg (c->near[t]) - lg (c->near_mean[t]));
+
+  c->expected[t] = c->magnitude[clamp_scale (nominal >> 5)];
+  return (guint16) (coefficient->first_table
+      + coefficient->second_table * (c->state[t] & 1)
+      + clamp_scale ((nominal + (correction >> 6)) >> 5));
+}
+
+INLINE void
+give_tables_8 (RdContext * c, gsize t, const Coefficient * coefficient,
+    guint16 * tables)
+{
+  Int8 nominal = coefficient->base - load_ints (c->offset + t);
+  Int8 correction = coefficient->whole_weight
+      * (lg_8 (load_ints (c->whole + t)) - lg_8 (load_ints (c->whole_mean +
+              t)))
+      + coefficient->near_weight * (lg_8 (load_ints (c->near + t))
+      - lg_8 (load_ints (c->near_mean + t)));
+  Int8 second = -(load_ints (c->state + t) & 1) & coefficient->second_table;
+  Int8 table = coefficient->first_table + second
+      + clamp_scale_8 ((nominal + (correction >> 6)) >> 5);
+
+  store_ints (c->expected + t, gather_ints (c->magnitude,
+          clamp_scale_8 (nominal >> 5)));
+  *(Short8Memory *) tables = __builtin_convertvector (table, Short8Memory);
 }
 
 /* Takes the symbols of coefficient j - 1, unless j is 0, and gives the tables of coefficient j. */
 static RD_TARGET void
-context_next (RdContext * c, const gint32 * restrict symbols, gsize j,
-    guint16 * restrict tables)
+context_next (RdContext * c, const gint32 * symbols, gsize j, guint16 * tables)
 {
-  const gint32 base = c->base[j] + RD_SCALE_BIAS;
-  const gint32 whole_weight = c->weights[j], near_weight =
-      c->weights[c->hidden_size + j];
-  const gint32 *magnitude = c->magnitude;
-  const gint32 first_table = c->scalar ? RD_TABLE_SCALAR : RD_TABLE_TRELLIS_0;
-  const gint32 second = c->scalar ? 0 : RD_LEARNED_SCALES;
-  gint32 *restrict whole = c->whole, *restrict whole_mean = c->whole_mean;
-  gint32 *restrict near = c->near, *restrict near_mean = c->near_mean;
-  gint32 *restrict expected = c->expected, *restrict state = c->state;
-  const gint32 *restrict offset = c->offset;
+  const Coefficient coefficient = {
+    .base = c->base[j] + RD_SCALE_BIAS,.whole_weight = c->weights[j],
+    .near_weight = c->weights[c->hidden_size + j],
+    .first_table = c->scalar ? RD_TABLE_SCALAR : RD_TABLE_TRELLIS_0,
+    .second_table = c->scalar ? 0 : RD_LEARNED_SCALES,
+  };
+  gsize t = 0;
 
-  if (j > 0)
-    for (gsize t = 0; t < c->n; t++) {
-      gint32 k = symbols[t] < 0 ? -symbols[t] : symbols[t];
-      gint32 a = MIN (k, 255) * 16, e = expected[t], s = state[t];
+  for (; t + LANES <= c->n; t += LANES) {
+    if (j > 0)
+      take_symbols_8 (c, t, symbols + t);
+    give_tables_8 (c, t, &coefficient, tables + t);
+  }
+  for (; t < c->n; t++) {
+    if (j > 0)
+      take_symbol (c, t, symbols[t]);
+    tables[t] = give_table (c, t, &coefficient);
+  }
+}
 
-      whole[t] += a;
-      whole_mean[t] += e;
-      near[t] += a - (near[t] >> 5);
-      near_mean[t] += e - (near_mean[t] >> 5);
-      state[t] = rd_trellis_next (s, k);
+/* ---- values ---- */
+
+/* The steps of these logarithms, which files keep within -13500 .. 13500. */
+INLINE Vec8
+exp2_8 (Int8 log_step)
+{
+  return (Vec8) (((log_step >> 8) + 127) << 23
+      | gather_ints (rd_exp2_mantissa, log_step & 255));
+}
+
+/* Twice the symbols, less their sign in quantiser 1. */
+INLINE Int8
+double_symbols_8 (Int8 symbol, Int8 state)
+{
+  Int8 sign = (symbol >> 31) - (-symbol >> 31);
+
+  return 2 * symbol - (-(state & 1) & sign);
+}
+
+static RD_TARGET gboolean
+dequantise (const RdContext * c, const gint32 * symbols, gfloat * coefficients)
+{
+  gint32 state[RD_BLOCK_ROWS] = { 0 };
+  Int8 worst = { 0 };
+  gint32 max = 0;
+
+  for (gsize j = 0; j < c->hidden_size; j++) {
+    const gint32 *line = symbols + j * c->n;
+    gfloat *out = coefficients + j * c->n;
+    gsize t = 0;
+
+    for (; t + LANES <= c->n; t += LANES) {
+      Int8 symbol = load_ints (line + t), k = abs_ints (symbol), r = symbol;
+      Int8 s = load_ints (state + t);
+
+      worst |= k;
+      if (!c->scalar) {
+        r = double_symbols_8 (symbol, s);
+        store_ints (state + t, trellis_next_8 (s, k));
+      }
+      *(Vec8Memory *) (out + t) = to_floats (r)
+          * exp2_8 (c->log_step[j] + load_ints (c->offset + t));
     }
-  for (gsize t = 0; t < c->n; t++) {
-    gint32 nominal = base - offset[t];
-    gint32 correction = whole_weight * (lg (whole[t]) - lg (whole_mean[t]))
-        + near_weight * (lg (near[t]) - lg (near_mean[t]));
+    for (; t < c->n; t++) {
+      gint32 symbol = line[t], k = symbol < 0 ? -symbol : symbol, r = symbol;
 
-    expected[t] = magnitude[clamp_scale (nominal >> 5)];
-    tables[t] = (guint16) (first_table + second * (state[t] & 1)
-        + clamp_scale ((nominal + (correction >> 6)) >> 5));
-  }
-}
-
-/* ---- trellis ---- */
-
-typedef gfloat Vec8 __attribute__((vector_size (32)));
-typedef gint32 Int8 __attribute__((vector_size (32)));
-
-#define SELECT(mask, a, b) (((mask) & (a)) | (~(mask) & (b)))
-#define SHUFFLE(v, a, b, c, d, e, f, g, h) __builtin_shufflevector (v, v, a, b, c, d, e, f, g, h)
-
-/* The best symbol of each (quantiser, parity) for a magnitude, and its cost: distortion in squares of a step, and lambda times bits. */
-typedef struct
-{
-  gfloat cost[4];
-  gint32 k[4];
-} Branches;
-
-static inline RD_TARGET __attribute__((always_inline)) void
-find_branches (const RdTrellis * trellis, gfloat v, gint32 scale,
-    Branches * b)
-{
-  /* values of quantiser 0, even and odd symbols, and of quantiser 1: 4 m + first */
-  static const gfloat first[4] = { 0, 2, -1, 1 };
-
-  for (guint i = 0; i < 4; i++) {
-    const gfloat *bits = trellis->bits[(i >> 1)] + scale * RD_TRELLIS_COSTS;
-    gfloat m = (v - first[i]) * 0.25f + 0.5f;
-    gint32 whole = m > 0 ? (gint32) m : 0;
-    gint32 k = 2 * whole + (gint32) (i & 1);
-    gfloat value = k == 0 ? 0 : (gfloat) (4 * whole) + first[i];
-    gfloat cost = (v - value) * (v - value)
-        + bits[MIN (k, RD_TRELLIS_COSTS - 1)];
-    gfloat zero = v * v + bits[0];
-
-    if (!(i & 1) && zero < cost) {
-      k = 0;
-      cost = zero;
+      max |= k;
+      if (!c->scalar) {
+        r = 2 * symbol - (state[t] & 1) * ((symbol > 0) - (symbol < 0));
+        state[t] = rd_trellis_next (state[t], k);
+      }
+      out[t] = (gfloat) r *rd_exp2_step (c->log_step[j] + c->offset[t]);
     }
-    b->cost[i] = cost;
-    b->k[i] = k;
   }
+  for (gsize i = 0; i < LANES; i++)
+    max |= worst[i];
+  return max <= RD_LEARNED_MAX_SYMBOL;
 }
 
-/* The Viterbi algorithm over one row. value: (D) magnitudes in steps. */
-static RD_TARGET void
-trellis_run (RdTrellis * trellis, const gfloat * value, gint32 * symbols)
-{
-  const gsize d = trellis->hidden_size;
-  const gint32 *magnitude = trellis->magnitude;
-  gint32 whole = RD_CONTEXT_WHOLE, whole_mean = RD_CONTEXT_WHOLE;
-  gint32 near = RD_CONTEXT_NEAR, near_mean = RD_CONTEXT_NEAR;
-  Vec8 cost = { 0, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f };
-  Int8 *kept = (Int8 *) trellis->kept;
-  guint best = 0;
+#include "codec/learned/trellis-impl.h"
 
-  for (gsize j = 0; j < d; j++) {
-    gint32 nominal = trellis->base[j] + RD_SCALE_BIAS - trellis->offset;
-    gint32 correction = trellis->weights[j] * (lg (whole) - lg (whole_mean))
-        + trellis->weights[d + j] * (lg (near) - lg (near_mean));
-    Branches b;
-
-    find_branches (trellis, value[j],
-        clamp_scale ((nominal + (correction >> 6)) >> 5), &b);
-    /* Next state n comes from (n2, n2 xor n0, 0) by parity n1, or from (n2, n2 xor n0, 1) by the other; bit 2 of n names the quantiser. */
-    const gfloat *c = b.cost;
-    const gint32 *k = b.k;
-    Vec8 from_0 = SHUFFLE (cost, 0, 2, 0, 2, 3, 1, 3, 1)
-        + (Vec8) { c[0], c[0], c[1], c[1], c[2], c[2], c[3], c[3] };
-    Vec8 from_1 = SHUFFLE (cost, 4, 6, 4, 6, 7, 5, 7, 5)
-        + (Vec8) { c[1], c[1], c[0], c[0], c[3], c[3], c[2], c[2] };
-    Int8 k_0 = { k[0], k[0], k[1], k[1], k[2], k[2], k[3], k[3] };
-    Int8 k_1 = { k[1], k[1], k[0], k[0], k[3], k[3], k[2], k[2] };
-    Int8 second = from_1 < from_0;
-
-    cost = (Vec8) SELECT (second, (Int8) from_1, (Int8) from_0);
-    /* the symbol, and whether the second predecessor won, in one number */
-    kept[j] = (SELECT (second, k_1, k_0) << 1) - second;
-    best = 0;
-    for (guint s = 1; s < RD_TRELLIS_STATES; s++)
-      best = cost[s] < cost[best] ? s : best;
-    gint32 a = MIN (kept[j][best] >> 1, 255) * 16;
-    gint32 e = magnitude[clamp_scale (nominal >> 5)];
-    whole += a;
-    whole_mean += e;
-    near += a - (near >> 5);
-    near_mean += e - (near_mean >> 5);
-  }
-  for (gsize j = d; j-- > 0;) {
-    gint32 entry = kept[j][best];
-
-    symbols[j] = entry >> 1;
-    best = (best >> 2 & 1) | ((best >> 2 ^ best) & 1) << 1 |
-        (guint) (entry & 1) << 2;
-  }
-}
-
-const RdLearnedKernels RD_KERNELS = { tile, context_next, trellis_run };
+const RdLearnedKernels RD_KERNELS = {
+  multiply, subtract, context_next, dequantise, steps, trellis_run
+};

@@ -9,11 +9,11 @@ const RdLearnedKernels *
 rd_learned_kernels (void)
 {
 #ifdef RD_RANS_X86
-  const gchar *set = rd_rans_instruction_set ();
+  const RdRansKernels *set = rd_rans_kernels ();
 
-  if (g_str_equal (set, "avx512"))
+  if (set == &rd_rans_kernels_avx512)
     return &rd_learned_kernels_avx512;
-  if (g_str_equal (set, "avx2"))
+  if (set == &rd_rans_kernels_avx2)
     return &rd_learned_kernels_avx2;
 #endif
   return &rd_learned_kernels_c;
@@ -37,8 +37,23 @@ rd_context_next (RdContext * context, const gint32 * symbols, gsize j,
   rd_learned_kernels ()->context_next (context, symbols, j, tables);
 }
 
+gboolean
+rd_dequantise (const RdContext * context, const gint32 * symbols,
+    gfloat * coefficients)
+{
+  return rd_learned_kernels ()->dequantise (context, symbols, coefficients);
+}
+
+guint
+rd_trellis_steps (const RdTrellis * trellis, const gfloat * coefficients,
+    gsize n, gfloat * value)
+{
+  return rd_learned_kernels ()->steps (trellis, coefficients, n, value);
+}
+
 void
-rd_trellis_run (RdTrellis * trellis, const gfloat * value, gint32 * symbols)
+rd_trellis_run (const RdTrellis * trellis, const gfloat * value,
+    gint32 * symbols)
 {
   rd_learned_kernels ()->trellis_run (trellis, value, symbols);
 }

@@ -4,20 +4,35 @@
 #include <math.h>
 #include <string.h>
 
-/* Beyond this many steps a row goes as it is: the format allows 2^22. */
-#define MAX_STEPS (1 << 20)
 #define MIN_ENERGY 1e-30f
+
+/* Sums are of so many parts, whose order compilers need not keep in mind to make vectors of them. */
+#define PARTS 16
+
+static gfloat
+total (const gfloat * parts)
+{
+  gfloat sum = 0;
+
+  for (gsize i = 0; i < PARTS; i++)
+    sum += parts[i];
+  return sum;
+}
 
 /* ---- modes ---- */
 
 static gfloat
 distance (const gfloat * a, const gfloat * b, gsize n)
 {
-  gfloat sum = 0;
+  gfloat parts[PARTS] = { 0 };
+  gsize i = 0;
 
-  for (gsize i = 0; i < n; i++)
-    sum += (a[i] - b[i]) * (a[i] - b[i]);
-  return sum;
+  for (; i + PARTS <= n; i += PARTS)
+    for (gsize k = 0; k < PARTS; k++)
+      parts[k] += (a[i + k] - b[i + k]) * (a[i + k] - b[i + k]);
+  for (gsize k = 0; i + k < n; k++)
+    parts[k] += (a[i + k] - b[i + k]) * (a[i + k] - b[i + k]);
+  return total (parts);
 }
 
 /* The nearest start: @start has the plain one and becomes the one that is chosen. Returns the mode. */
@@ -44,24 +59,42 @@ choose_start (const RdLearnedModel * model, const gfloat * x, gfloat * start)
 
 /* ---- token steps ---- */
 
+/* Mean square of coefficients over their standard deviations, and the sum of coefficients times weights. */
+typedef struct
+{
+  gfloat energy[PARTS], sum[PARTS];
+} Sums;
+
+static inline void
+add_coefficient (Sums * sums, gsize part, gfloat c, gfloat inverse_scale,
+    gfloat weight)
+{
+  gfloat z = c * inverse_scale;
+
+  sums->energy[part] += z * z;
+  sums->sum[part] += c * weight;
+}
+
 /* Half the octaves by which the token is more sensitive than others, downwards, in 1/8 octave. */
 static gint32
 choose_token_step (const RdCoder * coder, const gfloat * c)
 {
   const RdLearnedSet *set = &coder->model->p->set[coder->set];
-  gsize d = coder->model->p->hidden_size;
-  gfloat energy = 0, sum;
+  const gfloat *inverse = coder->model->inverse_scale[coder->set];
+  const gfloat *weights = set->token_step;
+  gsize d = coder->model->p->hidden_size, j = 0;
+  Sums sums = { {0}, {0} };
 
-  if (!set->token_step)
+  if (!weights)
     return 0;
-  sum = set->token_step[d + 1];
-  for (gsize j = 0; j < d; j++) {
-    gfloat z = c[j] * rd_exp2_step (-set->scale[j]);
-
-    energy += z * z;
-    sum += c[j] * set->token_step[j];
-  }
-  sum += set->token_step[d] * log2f (MAX (energy / (gfloat) d, MIN_ENERGY));
+  for (; j + PARTS <= d; j += PARTS)
+    for (gsize k = 0; k < PARTS; k++)
+      add_coefficient (&sums, k, c[j + k], inverse[j + k], weights[j + k]);
+  for (gsize k = 0; j + k < d; k++)
+    add_coefficient (&sums, k, c[j + k], inverse[j + k], weights[j + k]);
+  gfloat energy = total (sums.energy) / (gfloat) d;
+  gfloat sum = weights[d + 1] + total (sums.sum)
+      + weights[d] * log2f (MAX (energy, MIN_ENERGY));
   gfloat step = roundf (-4 * coder->steps.strength * sum);
   if (!(step > RD_LEARNED_MIN_TOKEN_STEP))
     return RD_LEARNED_MIN_TOKEN_STEP;
@@ -71,25 +104,19 @@ choose_token_step (const RdCoder * coder, const gfloat * c)
 
 /* ---- symbols ---- */
 
-/* Magnitudes of @c in steps; FALSE if one is beyond what is coded. */
-static gboolean
-to_steps (const RdCoder * coder, const gfloat * c, gint32 token_step,
-    gfloat * value)
+/* The nearest symbols, halves away from 0. */
+static void
+round_values (const gfloat * value, gsize n, gint32 * symbols)
 {
-  gsize d = coder->model->p->hidden_size;
-  gfloat max = 0;
-
-  for (gsize j = 0; j < d; j++) {
-    value[j] = fabsf (c[j]) * rd_exp2_step (-(coder->steps.log_step[j]
-            + 32 * token_step));
-    max = value[j] > max ? value[j] : max;
-  }
-  return max < MAX_STEPS;
+  for (gsize i = 0; i < n; i++)
+    symbols[i] = value[i] < 0 ? -(gint32) (0.5f - value[i])
+        : (gint32) (value[i] + 0.5f);
 }
 
-static void
-search (RdCoder * coder, const gfloat * value, gint32 token_step,
-    gint32 * symbols)
+/* Symbols of rows @from .. @from + @n - 1, up to RD_TRELLIS_ROWS, at the steps that their contexts have. Returns a mask of those that can
+ * be coded; the others have zeros. */
+static guint
+search (RdCoder * coder, gsize from, gsize n)
 {
   const RdLearnedModel *model = coder->model;
   gsize d = model->p->hidden_size;
@@ -97,43 +124,58 @@ search (RdCoder * coder, const gfloat * value, gint32 token_step,
     .hidden_size = d,
     .bits = {model->bits,
         model->bits + RD_LEARNED_SCALES * RD_TRELLIS_COSTS},
+    .log_step = coder->steps.log_step,
     .base = coder->steps.base,
     .weights = coder->context.weights,
     .magnitude = coder->context.magnitude,
-    .offset = 32 * token_step,
-    .kept = coder->kept,
+    .decisions = coder->decisions,
   };
 
-  if (!coder->scalar) {
-    rd_trellis_run (&trellis, value, symbols);
-    return;
-  }
-  for (gsize j = 0; j < d; j++)
-    symbols[j] = (gint32) (value[j] + 0.5f);
+  for (gsize r = 0; r < RD_TRELLIS_ROWS; r++)
+    trellis.offset[r] = coder->context.offset[from + (r < n ? r : 0)];
+  guint mask = rd_trellis_steps (&trellis, coder->coefficients + from * d, n,
+      coder->values);
+  for (gsize r = 0; r < RD_TRELLIS_ROWS; r++)
+    for (gsize j = 0; j < d && !(mask >> r & 1); j++)
+      coder->values[j * RD_TRELLIS_ROWS + r] = 0;
+  if (coder->scalar)
+    round_values (coder->values, d * RD_TRELLIS_ROWS, coder->row_symbols);
+  else
+    rd_trellis_run (&trellis, coder->values, coder->row_symbols);
+  return mask;
 }
 
-/* Row @t of the block. TRUE if it goes RAW. */
-static gboolean
-quantise_row (RdCoder * coder, gsize t, gint32 mode)
+/* Rows @from .. @from + @n - 1 of the block; the numbers of those that go RAW are appended to @raw. */
+static void
+quantise_rows (RdCoder * coder, gsize from, gsize n, const gint32 * modes,
+    GByteArray * raw)
 {
   gsize d = coder->model->p->hidden_size, w = coder->context.n;
-  gfloat *c = coder->coefficients + t * d, *value = coder->rows + t * d;
-  gint32 step = choose_token_step (coder, c);
-  gboolean raw = !to_steps (coder, c, step, value);
+  guint mask;
 
-  coder->symbols[t] = raw ? 1 + (gint32) coder->model->p->n_constants : mode;
-  coder->symbols[w + t] = raw ? 0 : step;
-  coder->context.offset[t] = 32 * step;
-  if (raw)
-    memset (coder->row_symbols, 0, d * sizeof (gint32));
-  else
-    search (coder, value, step, coder->row_symbols);
-  for (gsize j = 0; j < d; j++) {
-    gint32 k = coder->row_symbols[j];
+  for (gsize t = from; t < from + n; t++) {
+    gint32 step = choose_token_step (coder, coder->coefficients + t * d);
 
-    coder->symbols[(j + 2) * w + t] = c[j] < 0 ? -k : k;
+    coder->symbols[t] = modes[t];
+    coder->symbols[w + t] = step;
+    coder->context.offset[t] = 32 * step;
   }
-  return raw;
+  mask = search (coder, from, n);
+  for (gsize j = 0; j < d; j++)
+    memcpy (coder->symbols + (j + 2) * w + from,
+        coder->row_symbols + j * RD_TRELLIS_ROWS, n * sizeof (gint32));
+  for (gsize r = 0; r < n; r++) {
+    guint8 number = (guint8) (from + r);
+
+    if (mask >> r & 1)
+      continue;
+    coder->symbols[number] = 1 + (gint32) coder->model->p->n_constants;
+    coder->symbols[w + number] = coder->context.offset[number] = 0;
+    for (gsize j = 0; j < d; j++)
+      coder->symbols[(j + 2) * w + number] = 0;
+    if (raw)
+      g_byte_array_append (raw, &number, 1);
+  }
 }
 
 /* Tables of all symbols; those of RAW rows and of padding are the padding's. */
@@ -177,6 +219,7 @@ rd_coder_quantise (RdCoder * coder, const RdRows * rows, const gfloat * x,
 {
   const RdLearnedModel *model = coder->model;
   gsize d = model->p->hidden_size;
+  const RdFactor residuals = { coder->rows, n, d, 1 };
   gint32 modes[RD_BLOCK_ROWS];
 
   coder->context.n = rd_padded_rows (n);
@@ -190,14 +233,9 @@ rd_coder_quantise (RdCoder * coder, const RdRows * rows, const gfloat * x,
       start[i] = row[i] - start[i];
   }
   memset (coder->coefficients, 0, n * d * sizeof (gfloat));
-  rd_matrix_apply (model->analysis[coder->set], coder->rows, n,
-      coder->coefficients);
-  for (gsize t = 0; t < n; t++) {
-    guint8 number = (guint8) t;
-
-    if (quantise_row (coder, t, modes[t]) && raw)
-      g_byte_array_append (raw, &number, 1);
-  }
+  rd_matrix_apply (coder->analysis, &residuals, coder->coefficients);
+  for (gsize t = 0; t < n; t += RD_TRELLIS_ROWS)
+    quantise_rows (coder, t, MIN (RD_TRELLIS_ROWS, n - t), modes, raw);
   pad (coder, n);
   choose_tables (coder, n);
 }

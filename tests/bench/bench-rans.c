@@ -17,7 +17,7 @@
 #define N (HIDDEN * TOKENS)
 #define N_TABLES 64
 #define MAX_SYMBOLS (RD_TABLE_MAX_VALUES + 1)
-#define LANES 16
+#define LANES 8                 /* what the learned codec uses */
 #define TEXTBOOK_LOW (G_GUINT64_CONSTANT (1) << 31)
 
 typedef struct
