@@ -208,7 +208,7 @@ exp2_8 (Int8 log_step)
 INLINE Int8
 double_symbols_8 (Int8 symbol, Int8 state)
 {
-  Int8 sign = (symbol >> 31) - (-symbol >> 31);
+  Int8 sign = (symbol < 0) - (symbol > 0);
 
   return 2 * symbol - (-(state & 1) & sign);
 }

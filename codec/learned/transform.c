@@ -158,7 +158,7 @@ gboolean
 rd_matrix_invert (const gfloat * values, gsize n, gfloat * out)
 {
   const RdLearnedKernels *kernels = rd_learned_kernels ();
-  g_autofree gdouble *a = g_try_new (gdouble, n * n);
+  g_autofree gdouble *a = g_try_new0 (gdouble, n * n);
   g_autofree gsize *pivots = g_new (gsize, n);
 
   if (!a)

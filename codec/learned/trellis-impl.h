@@ -7,11 +7,11 @@ steps (const RdTrellis * trellis, const gfloat * coefficients, gsize n,
 {
   const gsize d = trellis->hidden_size;
   const Int8 offset = load_ints (trellis->offset);
-  Int8 index, good = ~(Int8) { 0 };
+  Int8 index = { 0 }, good = ~(Int8) { 0 };
   guint mask = 0;
 
-  for (gsize r = 0; r < LANES; r++)
-    index[r] = (gint32) (r < n ? r * d : 0);
+  for (gsize r = 0; r < n; r++)
+    index[r] = (gint32) (r * d);
   for (gsize j = 0; j < d; j++) {
     Vec8 v = gather_floats (coefficients + j, index)
         * exp2_8 (-(trellis->log_step[j] + offset));

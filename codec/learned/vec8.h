@@ -56,7 +56,9 @@ clamp_ints (Int8 x, gint32 max)
 INLINE Int8
 abs_ints (Int8 x)
 {
-  return (x ^ (x >> 31)) - (x >> 31);
+  Int8 negative = x < 0;
+
+  return (x ^ negative) - negative;
 }
 
 INLINE Int8
@@ -78,7 +80,7 @@ gather_ints (const gint32 * table, Int8 index)
 #if RD_VECTOR_BYTES >= 32
   return (Int8) _mm256_i32gather_epi32 (table, (__m256i) index, 4);
 #else
-  Int8 x;
+  Int8 x = { 0 };
 
   for (guint i = 0; i < LANES; i++)
     x[i] = table[index[i]];
@@ -92,7 +94,7 @@ gather_floats (const gfloat * table, Int8 index)
 #if RD_VECTOR_BYTES >= 32
   return (Vec8) _mm256_i32gather_ps (table, (__m256i) index, 4);
 #else
-  Vec8 x;
+  Vec8 x = { 0 };
 
   for (guint i = 0; i < LANES; i++)
     x[i] = table[index[i]];

@@ -6,7 +6,7 @@
 
 #define CONSTANT 100
 #define ESCAPE_COUNT 40
-#define MAX_VALUES 61
+#define MAX_REACH 30            /* of tables */
 
 /* Column i of the inverse of row j: a cosine transform, orthonormal. */
 static gfloat *
@@ -53,8 +53,8 @@ fill_set (RdLearnedParameters * p, guint s)
 static void
 make_table (RdLearnedTable * table, gdouble deviation)
 {
-  guint reach = (guint) CLAMP (deviation * 5, 1, MAX_VALUES / 2);
-  guint64 counts[MAX_VALUES + 1];
+  guint reach = (guint) CLAMP (deviation * 5, 1, MAX_REACH);
+  guint64 counts[2 * MAX_REACH + 2];
 
   table->n_values = 2 * reach + 1;
   table->min = -(gint32) reach;

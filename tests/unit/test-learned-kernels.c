@@ -146,12 +146,6 @@ test_inverse (void)
   static const gfloat permutation[] = { 0, 2, 0, 0, 0, 4, 1, 0, 0 };
   static const gfloat expected[] = { 0, 0, 1, 0.5f, 0, 0, 0, 0.25f, 0 };
   gfloat out[9];
-  g_autoptr (GRand) rand = g_rand_new_with_seed (3);
-  enum
-  { N = 150 };
-  g_autofree gfloat *m = g_new (gfloat, N * N);
-  g_autofree gfloat *inverse = g_new (gfloat, N * N);
-  g_autofree gfloat *first = g_new (gfloat, N * N);
 
   g_assert_false (rd_matrix_invert (singular, 2, out));
   g_assert_false (rd_matrix_invert (too_small, 1, out));
@@ -161,6 +155,18 @@ test_inverse (void)
   g_assert_cmpfloat (out[3], ==, 0x1p+120f);
   g_assert_true (rd_matrix_invert (permutation, 3, out));
   g_assert_cmpmem (out, sizeof out, expected, sizeof expected);
+}
+
+static void
+test_inverse_everywhere (void)
+{
+  enum
+  { N = 150 };
+  g_autoptr (GRand) rand = g_rand_new_with_seed (3);
+  g_autofree gfloat *m = g_new (gfloat, N * N);
+  g_autofree gfloat *inverse = g_new (gfloat, N * N);
+  g_autofree gfloat *first = g_new0 (gfloat, N * N);
+
   for (guint i = 0; i < N * N; i++)
     m[i] = (gfloat) g_rand_double_range (rand, -1, 1);
   for (guint s = 0; s < n_sets; s++) {
@@ -175,7 +181,7 @@ test_inverse (void)
     for (guint c = 0; c < N; c++) {
       gdouble sum = 0;
       for (guint k = 0; k < N; k++)
-        sum += (gdouble) m[r * N + k] * inverse[k * N + c];
+        sum += (gdouble) m[r * N + k] * first[k * N + c];
       g_assert_cmpfloat_with_epsilon (sum, r == c, 1e-3);
     }
 }
@@ -371,7 +377,7 @@ plain_symbol (const gfloat * bits, gint32 q, gint32 p, gfloat v, gfloat * cost)
 static guint
 plain_step (Paths * paths, const gfloat * const bits[2], gsize j, gfloat v)
 {
-  gfloat next[8];
+  gfloat next[8] = { 0 };
   guint best = 0;
   gboolean reached[8] = { FALSE };
 
@@ -577,9 +583,12 @@ check_dequantise (const Set * set, Tables * t, gsize n, gboolean scalar,
       max <= RD_LEARNED_MAX_SYMBOL);
   assert_canary (out + n * D, 8 * sizeof *out);
   for (gsize j = 0; j < D; j++)
-    for (gsize r = 0; r < n; r++)
-      g_assert_cmpfloat (out[j * n + r], ==, plain_value (symbols[j * n + r],
-              &states[r], scalar, t->base[j] + c.offset[r]));
+    for (gsize r = 0; r < n; r++) {
+      gfloat value = plain_value (symbols[j * n + r], &states[r], scalar,
+          t->base[j] + c.offset[r]);
+
+      g_assert_cmpfloat (out[j * n + r], ==, value);
+    }
 }
 
 static void
@@ -605,6 +614,8 @@ main (int argc, char **argv)
   g_test_add_func ("/learned/kernels/tile", test_tile);
   g_test_add_func ("/learned/kernels/matrix", test_matrix);
   g_test_add_func ("/learned/kernels/inverse", test_inverse);
+  g_test_add_func ("/learned/kernels/inverse-everywhere",
+      test_inverse_everywhere);
   g_test_add_func ("/learned/kernels/exp2", test_exp2);
   g_test_add_func ("/learned/kernels/contexts", test_contexts);
   g_test_add_func ("/learned/kernels/context-limits", test_context_limits);
