@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "models/kernels/fpmode.h"
+
 static gboolean
 check_options (const RdAdamWOptions * o, GError ** error)
 {
@@ -106,13 +108,12 @@ update (const RdAdamW * adamw, const RdParameter * p, const float *gradient,
   }
 }
 
-gboolean
-rd_adamw_step (RdAdamW * adamw, const RdParameters * parameters,
-    float *gradient, double scale, double rate, double *norm, GError ** error)
+static gboolean
+step (RdAdamW * adamw, const RdParameters * parameters, float *gradient,
+    double scale, double rate, double *norm, GError ** error)
 {
   double length, factor = scale;
 
-  g_return_val_if_fail (parameters->n == adamw->n, FALSE);
   if (!measure (adamw, parameters, gradient, &length, error))
     return FALSE;
   length *= fabs (scale);
@@ -129,6 +130,20 @@ rd_adamw_step (RdAdamW * adamw, const RdParameters * parameters,
     update (adamw, p, gradient + p->offset, rate * p->rate);
   }
   return TRUE;
+}
+
+gboolean
+rd_adamw_step (RdAdamW * adamw, const RdParameters * parameters,
+    float *gradient, double scale, double rate, double *norm, GError ** error)
+{
+  StFpMode mode;
+  gboolean ok;
+
+  g_return_val_if_fail (parameters->n == adamw->n, FALSE);
+  mode = st_fp_enter ();
+  ok = step (adamw, parameters, gradient, scale, rate, norm, error);
+  st_fp_leave (mode);
+  return ok;
 }
 
 double
