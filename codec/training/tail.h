@@ -23,7 +23,8 @@ typedef struct
   RdLoss loss;
   guint64 seed;                 /* SAMPLED: with the position all that a random number depends on */
   const gint32 *labels;         /* LABELS, MIXED: (n), the token that follows each position */
-  const float *teacher;         /* TEACHER, MIXED: (n, D) hidden states behind the last block, as st_model_run() or @y gives them */
+  const float *teacher;         /* TEACHER, MIXED: (n, D) hidden states behind the last block, as st_model_run() or @y gives them; the same
+                                 * output head makes their distribution */
   float label_weight, teacher_weight;   /* MIXED */
 
   gint32 *sampled;              /* SAMPLED: (n) out, the labels that were drawn, or NULL */
