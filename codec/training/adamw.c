@@ -1,7 +1,7 @@
 #include "codec/training/adamw.h"
 
 #include <math.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "models/kernels/fpmode.h"
 
@@ -18,26 +18,29 @@ check_options (const RdAdamWOptions * o, GError ** error)
   return FALSE;
 }
 
+static void
+lay_out (RdAdamW * adamw)
+{
+  adamw->mean = rd_arena_take (&adamw->arena, 1, adamw->n);
+  adamw->square = rd_arena_take (&adamw->arena, 1, adamw->n);
+}
+
 RdAdamW *
 rd_adamw_new (gsize n, const RdAdamWOptions * options, GError ** error)
 {
-  RdAdamW *adamw;
+  g_autoptr (RdAdamW) adamw = NULL;
 
   if (!check_options (options, error))
     return NULL;
   adamw = g_new0 (RdAdamW, 1);
   adamw->options = *options;
   adamw->n = n;
-  adamw->mean = calloc (MAX (n, 1), sizeof (float));
-  adamw->square = calloc (MAX (n, 1), sizeof (float));
-  if (adamw->mean == NULL || adamw->square == NULL) {
-    g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_MEMORY,
-        "cannot allocate %.0f MiB for the moments of %" G_GSIZE_FORMAT
-        " parameters", 2.0 * (double) n * sizeof (float) / (1 << 20), n);
-    rd_adamw_free (adamw);
+  lay_out (adamw);
+  if (!rd_arena_allocate (&adamw->arena, "moments of parameters", error))
     return NULL;
-  }
-  return adamw;
+  lay_out (adamw);
+  memset (adamw->arena.memory, 0, adamw->arena.n * sizeof (float));
+  return g_steal_pointer (&adamw);
 }
 
 void
@@ -45,8 +48,7 @@ rd_adamw_free (RdAdamW * adamw)
 {
   if (adamw == NULL)
     return;
-  free (adamw->mean);
-  free (adamw->square);
+  rd_arena_clear (&adamw->arena);
   g_free (adamw);
 }
 

@@ -1,6 +1,7 @@
 /* AdamW (Loshchilov and Hutter 2019), clipping by the global norm and the learning rate's course. Everything in the order of the
  * parameters: the same bits every time. */
 #pragma once
+#include "codec/training/arena.h"
 #include "codec/training/parameters.h"
 
 G_BEGIN_DECLS
@@ -20,11 +21,12 @@ typedef struct
 {
   RdAdamWOptions options;
   gsize n;                      /* floats of the vector */
-  float *mean, *square;         /* (n) moments, owned */
+  float *mean, *square;         /* (n) moments, in the arena */
   guint64 steps;                /* done */
+  RdArena arena;
 } RdAdamW;
 
-/** rd_adamw_new: zero moments for @n floats. Errors (RD_TRAINING_ERROR): OPTIONS, MEMORY. */
+/** rd_adamw_new: zero moments for @n floats. Errors: RD_TRAINING_ERROR_OPTIONS, ST_MODEL_ERROR_MEMORY. */
 RdAdamW *rd_adamw_new (gsize n, const RdAdamWOptions * options, GError ** error);
 void rd_adamw_free (RdAdamW * adamw);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdAdamW, rd_adamw_free)

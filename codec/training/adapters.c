@@ -262,8 +262,9 @@ outer_backward (const RdAdapterPass * pass, const Sizes * s,
 static void
 values_backward (const RdAdapterPass * pass, const Sizes * s, const float *x,
     const float *low, const float *const *d_y, const float *d_low,
-    float *gradient, gdouble * d_gate)
+    RdGradient * gradient)
 {
+  const RdAdapters *adapters = pass->adapters;
   const float *part = low;
   gdouble along = 0;
 
@@ -272,29 +273,30 @@ values_backward (const RdAdapterPass * pass, const Sizes * s, const float *x,
       continue;
     cblas_sgemm (CblasRowMajor, CblasTrans, CblasNoTrans, s->outputs[i],
         s->rank, s->t, s->scale, d_y[i], s->outputs[i], part, s->low, 1.0f,
-        rd_adapters_gradient (pass->adapters, s->g->u[i], gradient), s->rank);
+        rd_adapters_gradient (adapters, s->g->u[i], gradient->adapters),
+        s->rank);
     part += s->rank;
   }
   cblas_sgemm (CblasRowMajor, CblasTrans, CblasNoTrans, s->low, s->inputs,
       s->t, s->scale, d_low, s->low, x, s->inputs, 1.0f,
-      rd_adapters_gradient (pass->adapters, s->g->v, gradient), s->inputs);
+      rd_adapters_gradient (adapters, s->g->v, gradient->adapters), s->inputs);
   for (gsize i = 0; i < pass->t * (gsize) s->low; i++)
     along += (gdouble) d_low[i] * low[i];
-  *d_gate += (gdouble) pass->adapters->scale * along;
+  gradient->gate += (gdouble) adapters->scale * along;
 }
 
 void
 rd_adapters_backward (const RdAdapterPass * pass, const float *x,
     const float *low, const float *const *d_y, float *d_low, float *d_x,
-    float *gradient, gdouble * d_gate)
+    RdGradient * gradient)
 {
   const Sizes s = sizes_of (pass);
 
   if (s.g->n == 0)
     return;
   outer_backward (pass, &s, d_y, d_low);
-  if (gradient != NULL)
-    values_backward (pass, &s, x, low, d_y, d_low, gradient, d_gate);
+  if (gradient != NULL && gradient->adapters != NULL)
+    values_backward (pass, &s, x, low, d_y, d_low, gradient);
   cblas_sgemm (CblasRowMajor, CblasNoTrans, CblasNoTrans, s.t, s.inputs, s.low,
       s.scale, d_low, s.low, s.g->v, s.inputs, 1.0f, d_x, s.inputs);
 }

@@ -54,6 +54,14 @@ rd_adapters_gradient (const RdAdapters * adapters, const float *array, float *gr
   return gradient + (array - adapters->arena.memory);
 }
 
+/** RdGradient: where derivatives by what is trained are added to. */
+typedef struct
+{
+  float *weights;               /* (n_values of the weights) or NULL */
+  float *adapters;              /* (arena.n of the adapters) or NULL */
+  gdouble gate;                 /* by the adapters' gate; with @adapters */
+} RdGradient;
+
 /** RdAdapterPass: a group of one block over the T rows of a sequence. */
 typedef struct
 {
@@ -67,9 +75,9 @@ typedef struct
 /** rd_adapters_forward: adds the adapters of x (T, inputs) to y[i] (T, outputs) of each matrix of the group. @low (T, n * r): V x, for the
  * backward pass. */
 void rd_adapters_forward (const RdAdapterPass * pass, const float *x, float *low, float *const *y);
-/** rd_adapters_backward: from d_y[i] (T, outputs): d_x (T, inputs) +=; @gradient (arena.n floats) +=; @d_gate +=, the derivative by the
- * gate. @gradient NULL: d_x alone, @x and @low are not read. @d_low (T, n * r): scratch. */
+/** rd_adapters_backward: from d_y[i] (T, outputs): d_x (T, inputs) +=, and what @gradient wants. Without (NULL, or nothing of adapters) @x
+ * and @low are not read. @d_low (T, n * r): scratch. */
 void rd_adapters_backward (const RdAdapterPass * pass, const float *x, const float *low, const float *const *d_y, float *d_low,
-    float *d_x, float *gradient, gdouble * d_gate);
+    float *d_x, RdGradient * gradient);
 
 G_END_DECLS

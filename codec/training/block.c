@@ -173,8 +173,7 @@ multiply_backward (const Backward * b, RdGroup group, const float *x,
     const RdAdapterPass pass = adapters_of (b->block, group);
 
     rd_adapters_backward (&pass, x, b->kept->low[group], d_y,
-        b->scratch->d_low, d_x, gradient != NULL ? gradient->adapters : NULL,
-        gradient != NULL ? &gradient->gate : NULL);
+        b->scratch->d_low, d_x, gradient);
   }
 }
 

@@ -37,14 +37,6 @@ typedef struct
   float gate;                   /* factor of the adapters */
 } RdBlock;
 
-/** RdGradient: where derivatives by what is trained are added to. */
-typedef struct
-{
-  float *weights;               /* (n_values of the weights) or NULL */
-  float *adapters;              /* (arena.n of the adapters); NULL without adapters */
-  gdouble gate;
-} RdGradient;
-
 /** rd_block_scratch_lay_out, rd_block_kept_lay_out: for max_tokens rows, @rank 0 without adapters. Kept is all but @x. */
 void rd_block_scratch_lay_out (RdBlockScratch * scratch, const RdWeights * weights, guint rank, RdArena * arena);
 void rd_block_kept_lay_out (RdBlockKept * kept, const RdWeights * weights, guint rank, RdArena * arena);

@@ -9,7 +9,6 @@ GQuark rd_training_error_quark (void);
 typedef enum
 {
   RD_TRAINING_ERROR_OPTIONS,    /* numbers that nothing can be trained with */
-  RD_TRAINING_ERROR_MEMORY,
   RD_TRAINING_ERROR_DIVERGED,   /* a gradient that is not finite */
   RD_TRAINING_ERROR_OTHER,      /* a checkpoint of another configuration; the message gives both */
   RD_TRAINING_ERROR_DAMAGED,    /* not a whole checkpoint */

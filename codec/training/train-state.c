@@ -180,7 +180,7 @@ gboolean
 rd_train_state_read (const gchar * path, RdTrainState * state, GError ** error)
 {
   g_autoptr (StGguf) gguf = st_gguf_open (path, error);
-  Numbers numbers;
+  Numbers numbers = { 0 };
 
   if (gguf == NULL || !read_numbers (gguf, state, &numbers, error)
       || !read_arrays (gguf, state, &numbers, FALSE, error)

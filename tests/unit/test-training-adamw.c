@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "codec/training/adamw.h"
+#include "models/model.h"
 #include "tests/support/random-weights.h"
 
 #define N 37
@@ -128,7 +129,7 @@ test_bad_options (void)
     g_autoptr (GError) error = NULL;
 
     g_assert_null (rd_adamw_new (G_MAXSIZE / 8, &good, &error));
-    g_assert_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_MEMORY);
+    g_assert_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_MEMORY);
   }
 }
 

@@ -112,6 +112,7 @@ load_weights (const Fixture * f)
     if (strcmp (p->name, "token_embd.weight") == 0)
       embedding = values;
   }
+  g_assert_nonnull (embedding);
   if (f->weights->output == f->weights->embedding)
     memcpy (st_double_tail_find (f->exact, "output.weight", &n), embedding,
         (gsize) V * D * sizeof (double));
@@ -374,7 +375,6 @@ test_merge (void)
   };
   g_autoptr (RdLanguage) plain = NULL;
   g_autoptr (RdLanguage) adapted = NULL;
-  g_autoptr (RdAdapters) fresh = NULL;
   RdAdapters *filled;
   Fixture f;
   double frozen, with;
@@ -391,8 +391,7 @@ test_merge (void)
   g_assert_cmpfloat (fabs (frozen - with), >, 1e-2);
 
   filled = f.adapters;
-  fresh = f.adapters =
-      rd_adapters_new (st_model_config (f.model), &options, NULL);
+  f.adapters = rd_adapters_new (st_model_config (f.model), &options, NULL);
   plain = language_new (&f, FALSE, 1, FALSE);
   job.gate = 1.0f;
   run (plain, &job, 1, NULL);
@@ -406,6 +405,7 @@ test_merge (void)
   }
   run (plain, &job, 1, NULL);
   st_test_near (job.target.total, with, 1e-5 * with);
+  rd_adapters_free (f.adapters);
   f.adapters = filled;
   fixture_clear (&f);
 }

@@ -154,12 +154,13 @@ train (RdLanguage * language, guint step, const gint32 * ids, gsize n,
                 RD_LOSS_MIXED,.labels = ids + 2,.teacher =
                 teacher,.label_weight = 0.3f,.teacher_weight = 0.7f}},
   };
+  const gsize tokens = n + n / 2;
   gdouble numbers[2];
 
   if (!rd_language_run (language, jobs, N_JOBS, gradient, NULL, &error))
     g_error ("%s", error->message);
   save_gradient (parameters, step, gradient);
-  if (!rd_adamw_step (adamw, parameters, gradient, 1.0 / (double) (n + n / 2),
+  if (!rd_adamw_step (adamw, parameters, gradient, 1.0 / (double) tokens,
           RATE, &numbers[1], &error))
     g_error ("%s", error->message);
   numbers[0] = jobs[0].target.total + jobs[1].target.total;
@@ -186,8 +187,8 @@ save_training (StModel * model, gsize n)
   };
 
   memset (sets, RD_ADAPTERS_ALL, config->n_blocks);
-  options.adapters = adapters =
-      rd_adapters_new (config, &adapters_options, NULL);
+  adapters = rd_adapters_new (config, &adapters_options, NULL);
+  options.adapters = adapters;
   language = rd_language_new (&options, NULL);
   adamw = rd_adamw_new (rd_language_parameters (language)->n, &adamw_options,
       NULL);
