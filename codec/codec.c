@@ -14,19 +14,33 @@ G_DEFINE_QUARK (rd_codec_error_quark, rd_codec_error)
   return strchr (name, G_DIR_SEPARATOR) || g_str_has_suffix (name, ".gguf");
 }
 
+static RdCodec *
+open_file (const gchar * path, guint hidden_size, GError ** error)
+{
+  fenv_t env;
+  RdCodec *codec;
+
+  fegetenv (&env);
+  fesetenv (FE_DFL_ENV);
+  codec = rd_learned_new (path, hidden_size, error);
+  fesetenv (&env);
+  return codec;
+}
+
 RdCodec *
 rd_codec_new (const gchar * name, guint hidden_size, GError ** error)
 {
   gboolean path = name && !rd_codec_is_builtin (name) && is_path (name);
 
-  if ((hidden_size == 0 && !path) || hidden_size > RD_CODEC_MAX_HIDDEN_SIZE) {
+  if ((hidden_size == 0 && rd_codec_is_builtin (name))
+      || hidden_size > RD_CODEC_MAX_HIDDEN_SIZE) {
     g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
         "hidden size %u is not between 1 and %u", hidden_size,
         RD_CODEC_MAX_HIDDEN_SIZE);
     return NULL;
   }
   if (path)
-    return rd_learned_new (name, hidden_size, error);
+    return open_file (name, hidden_size, error);
   if (!rd_codec_is_builtin (name)) {
     g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_UNKNOWN,
         "unknown codec '%.64s': use one of %s, or the path of a codec file",

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-G_DEFINE_QUARK (rd - entropy - error - quark, rd_entropy_error)
+G_DEFINE_QUARK (rd_entropy_error_quark, rd_entropy_error)
 #define LINE_ALIGNMENT 64
 /* What is wrong with a table, NULL if nothing. */
      static const gchar *find_fault (const RdTableSpec * spec)

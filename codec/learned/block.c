@@ -121,17 +121,20 @@ read_stream (RdCoder * coder, const RdBlock * block, GError ** error)
 {
   gsize n_symbols = (coder->model->p->hidden_size + 2) * coder->context.n;
   const guint8 *stream = rd_read_bytes (block->reader, block->length);
+  g_autoptr (GError) fault = NULL;
   RdRansDecoder decoder;
 
   if (!stream)
     return damaged (error, "it ends within a block");
   if (!rd_rans_decoder_init (&decoder, coder->model->tables,
-          rd_block_lanes (block->n), n_symbols, stream, block->length, error)
-      || !read_rows (coder, &decoder, block, error))
+          rd_block_lanes (block->n), n_symbols, stream, block->length, &fault))
+    return damaged (error, fault->message);
+  if (!read_rows (coder, &decoder, block, error))
     return FALSE;
   if (!read_symbols (coder, &decoder, block->bits))
     return damaged (error, "padding is not 0");
-  return rd_rans_decoder_finish (&decoder, error);
+  return rd_rans_decoder_finish (&decoder, &fault)
+      || damaged (error, fault->message);
 }
 
 /* ---- values ---- */
@@ -159,9 +162,9 @@ dequantise (RdCoder * coder, gsize t)
   return good;
 }
 
-/* What the rows begin with; raw ones are complete with it, and have no coefficients. */
+/* What the rows begin with, and their coefficients; raw ones have none. FALSE if a symbol is out of range. */
 static gboolean
-start_rows (RdCoder * coder, const RdBlock * block, GError ** error)
+start_rows (RdCoder * coder, const RdBlock * block)
 {
   const RdLearnedModel *model = coder->model;
   gsize d = model->p->hidden_size;
@@ -170,19 +173,30 @@ start_rows (RdCoder * coder, const RdBlock * block, GError ** error)
   rd_model_start (model, block->rows, block->from, block->n, block->x);
   for (gsize t = 0; t < block->n; t++) {
     gint32 mode = coder->symbols[t];
-    gfloat *row = block->x + t * d;
 
     if (mode > 0 && mode < raw)
-      memcpy (row, model->p->constants + (gsize) (mode - 1) * d,
-          d * sizeof *row);
-    for (gsize i = 0; i < d && mode == raw; i++)
-      row[i] = rd_float_from_bits ((guint32) rd_read_le (block->reader, 4));
+      memcpy (block->x + t * d,
+          model->p->constants + (gsize) (mode - 1) * d, d * sizeof (gfloat));
     if (mode == raw)
       memset (coder->coefficients + t * d, 0, d * sizeof (gfloat));
     else if (!dequantise (coder, t))
-      return damaged (error, "a symbol is out of range");
+      return FALSE;
   }
-  return !block->reader->bad || damaged (error, "it ends within a raw row");
+  return TRUE;
+}
+
+/* Raw rows follow the stream, and are what they are to the last bit: nothing is added to them. */
+static gboolean
+read_raw_rows (RdCoder * coder, const RdBlock * block)
+{
+  gsize d = coder->model->p->hidden_size;
+  gint32 raw = 1 + (gint32) coder->model->p->n_constants;
+
+  for (gsize t = 0; t < block->n; t++)
+    for (gsize i = 0; i < d && coder->symbols[t] == raw; i++)
+      block->x[t * d + i] =
+          rd_float_from_bits ((guint32) rd_read_le (block->reader, 4));
+  return !block->reader->bad;
 }
 
 gboolean
@@ -191,11 +205,14 @@ rd_coder_decode (RdCoder * coder, const RdBlock * block, GError ** error)
   gsize d = coder->model->p->hidden_size;
 
   coder->context.n = rd_padded_rows (block->n);
-  if (!read_stream (coder, block, error)
-      || !start_rows (coder, block, error))
+  if (!read_stream (coder, block, error))
     return FALSE;
+  if (!start_rows (coder, block))
+    return damaged (error, "a symbol is out of range");
   rd_matrix_apply (coder->model->synthesis[coder->set], coder->coefficients,
       block->n, block->x);
+  if (!read_raw_rows (coder, block))
+    return damaged (error, "it ends within a raw row");
   return rd_float_max_abs_bits (block->x,
       block->n * d) < RD_FLOAT_INFINITY_BITS
       || damaged (error, "a value is not finite");

@@ -59,3 +59,12 @@ rd_coder_set (RdCoder * coder, guint set, guint level, gboolean scalar)
   c->weights = model->p->set[set].weights;
   c->magnitude = model->p->magnitude[scalar ? 0 : 1];
 }
+
+gboolean
+rd_coder_set_encoder (RdCoder * coder, guint set, guint level,
+    gboolean scalar, GError ** error)
+{
+  rd_coder_set (coder, set, level, scalar);
+  coder->analysis = rd_learned_model_analysis (coder->model, set, error);
+  return coder->analysis != NULL;
+}

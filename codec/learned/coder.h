@@ -11,6 +11,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   const RdLearnedModel *model;
+  const RdMatrix *analysis;     /* of an encoder's set */
   RdSteps steps;
   guint set, level;             /* of the steps */
   gboolean scalar;
@@ -28,8 +29,10 @@ RdCoder *rd_coder_new (const RdLearnedModel * model);
 void rd_coder_free (RdCoder * coder);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdCoder, rd_coder_free)
 
-/** rd_coder_set: what the next blocks use. */
+/** rd_coder_set: what the next blocks use that are decoded. */
 void rd_coder_set (RdCoder * coder, guint set, guint level, gboolean scalar);
+/** rd_coder_set_encoder: what the next blocks use that are encoded. INPUT error if the set's synthesis has no inverse. */
+gboolean rd_coder_set_encoder (RdCoder * coder, guint set, guint level, gboolean scalar, GError ** error);
 
 /** rd_padded_rows: w of FORMAT.md section 3. */
 static inline gsize

@@ -14,6 +14,8 @@ typedef struct
 {
   RdTransformTile tile;
   void (*context_next) (struct _RdContext * context, const gint32 * symbols, gsize j, guint16 * tables);
+  /* y -= f x */
+  void (*subtract) (gdouble * y, const gdouble * x, gdouble f, gsize n);
   void (*trellis_run) (struct _RdTrellis * trellis, const gfloat * value, gint32 * symbols);
 } RdLearnedKernels;
 

@@ -56,6 +56,13 @@ tile (const gfloat * panel, gsize rows, const gfloat * x, gsize ldx,
   }
 }
 
+static RD_TARGET void
+subtract (gdouble * restrict y, const gdouble * restrict x, gdouble f, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    y[i] -= f * x[i];
+}
+
 /* ---- contexts ---- */
 
 /* FORMAT.md's lg. A float of at most 24 bits is exact, and its bits are its logarithm. */
@@ -210,4 +217,5 @@ trellis_run (RdTrellis * trellis, const gfloat * value, gint32 * symbols)
   }
 }
 
-const RdLearnedKernels RD_KERNELS = { tile, context_next, trellis_run };
+const RdLearnedKernels RD_KERNELS =
+    { tile, context_next, subtract, trellis_run };

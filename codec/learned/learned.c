@@ -8,8 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-#define ID_PREFIX "rd1-"
-#define ID_DIGITS 40
 #define LEVEL_MASK (RD_LEARNED_LEVELS - 1)
 #define EXTENDED 0x80
 
@@ -30,7 +28,6 @@ typedef struct
   RdCoder *coder;
   RdCodecInfo info;
   RdPacker *packer;
-  gchar *id;
   guint level;
   gboolean scalar, lossless;
 } LearnedCodec;
@@ -142,8 +139,9 @@ learned_encode (RdCodec * codec, const RdRows * rows, const gfloat * x,
   }
   if (!features)
     own.features = NULL;
-  rd_coder_set (self->coder, features ? 1 : 0, self->level, self->scalar);
-  if (!encode_blocks (self, &own, x, body, &flags, error))
+  if (!rd_coder_set_encoder (self->coder, features ? 1 : 0, self->level,
+          self->scalar, error)
+      || !encode_blocks (self, &own, x, body, &flags, error))
     return FALSE;
   rd_append_u8 (out, (guint8) (self->level | (flags ? EXTENDED : 0)));
   if (flags)
@@ -198,6 +196,8 @@ decode_lossless (LearnedCodec * self, gsize n, RdReader * reader,
   const guint8 *bytes = reader->data + reader->at;
 
   if (planes) {
+    if (left >= values * 4 || left < values * 4 / RD_CODEC_MAX_PACK_RATIO)
+      return damaged (error, "its size is not that of packed rows");
     bytes = rd_packer_unpack (self->packer, bytes, left, 4, values * 4, error);
     if (!bytes)
       return FALSE;
@@ -297,7 +297,6 @@ learned_free (RdCodec * codec)
   rd_coder_free (self->coder);
   rd_learned_model_free (self->model);
   rd_packer_free (self->packer);
-  g_free (self->id);
   g_free (self);
 }
 
@@ -307,19 +306,6 @@ static const RdCodecClass learned_class = {
   .info = learned_info,.needs_features = learned_needs_features,
   .ideal_bits = learned_ideal_bits,
 };
-
-static gchar *
-file_id (const gchar * path, GError ** error)
-{
-  g_autofree gchar *contents = NULL, *hash = NULL;
-  gsize size;
-
-  if (!g_file_get_contents (path, &contents, &size, error))
-    return NULL;
-  hash = g_compute_checksum_for_data (G_CHECKSUM_SHA256,
-      (const guchar *) contents, size);
-  return g_strdup_printf (ID_PREFIX "%.*s", ID_DIGITS, hash);
-}
 
 static void
 set_info (LearnedCodec * self)
@@ -340,12 +326,9 @@ rd_learned_new (const gchar * path, guint hidden_size, GError ** error)
   static const RdSettings defaults = { RD_QUALITY_DEFAULT,
     RD_COMPLEXITY_DEFAULT, FALSE
   };
-  RdLearnedParameters *parameters = NULL;
-  g_autofree gchar *id = file_id (path, error);
+  RdLearnedParameters *parameters = rd_learned_parameters_load (path, error);
   LearnedCodec *self;
 
-  if (id)
-    parameters = rd_learned_parameters_load (path, error);
   if (!parameters)
     return NULL;
   if (hidden_size != 0 && parameters->hidden_size != hidden_size) {
@@ -364,9 +347,8 @@ rd_learned_new (const gchar * path, guint hidden_size, GError ** error)
   self->model = model;
   self->coder = rd_coder_new (model);
   self->packer = rd_packer_new ();
-  self->id = g_steal_pointer (&id);
   self->codec.klass = &learned_class;
-  self->codec.id = self->id;
+  self->codec.id = parameters->id;
   self->codec.hidden_size = parameters->hidden_size;
   self->codec.limit = G_MAXFLOAT;
   set_info (self);

@@ -13,7 +13,7 @@ RdCodec *rd_learned_new (const gchar * path, guint hidden_size, GError ** error)
 /** RdLearnedModel: parameters made ready for coding; immutable, any number of threads may use it. */
 typedef struct _RdLearnedModel RdLearnedModel;
 
-/** rd_learned_model_new: takes @parameters. INPUT error for bad tables, or a synthesis that cannot be inverted. */
+/** rd_learned_model_new: takes @parameters. INPUT error for numbers out of range and bad tables. */
 RdLearnedModel *rd_learned_model_new (RdLearnedParameters * parameters, GError ** error);
 void rd_learned_model_free (RdLearnedModel * model);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdLearnedModel, rd_learned_model_free)
@@ -30,7 +30,8 @@ typedef struct
 typedef void (*RdTally) (const RdSymbols * symbols, gpointer user_data);
 
 /** rd_learned_tally: quantises @rows as the encoder would and hands out the symbols with their tables instead of coding them.
- * @level 0 .. 127; @complexity as in RdSettings; rows with features need side information in @model. INPUT error for rows that are not finite. */
+ * @level 0 .. 127; @complexity as in RdSettings; rows with features need side information in @model. INPUT error for rows that are not finite,
+ * or a synthesis without an inverse. */
 gboolean rd_learned_tally (const RdLearnedModel * model, const RdRows * rows, const gfloat * x, guint level, guint complexity, RdTally tally,
     gpointer user_data, GError ** error);
 

@@ -65,6 +65,7 @@ static gboolean
 make_tables (RdLearnedModel * model, GError ** error)
 {
   RdTableSpec specs[RD_N_TABLES];
+  g_autoptr (GError) fault = NULL;
 
   for (guint i = 0; i < RD_N_TABLES; i++) {
     const RdLearnedTable *table = &model->p->tables[i];
@@ -74,7 +75,10 @@ make_tables (RdLearnedModel * model, GError ** error)
     specs[i].golomb = table->golomb;
     specs[i].cumulative = table->cumulative;
   }
-  model->tables = rd_tables_new (specs, RD_N_TABLES, error);
+  model->tables = rd_tables_new (specs, RD_N_TABLES, &fault);
+  if (!model->tables)
+    g_set_error_literal (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
+        fault->message);
   return model->tables != NULL;
 }
 
@@ -96,37 +100,70 @@ make_costs (RdLearnedModel * model)
 }
 
 static gboolean
+no_matrix (gsize d, GError ** error)
+{
+  g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
+      "no memory for matrices of %" G_GSIZE_FORMAT " x %" G_GSIZE_FORMAT, d, d);
+  return FALSE;
+}
+
+static gboolean
 make_matrices (RdLearnedModel * model, guint s, GError ** error)
 {
   RdLearnedSet *set = &model->p->set[s];
   gsize d = model->p->hidden_size;
-  g_autofree gfloat *inverse = NULL;
 
-  if (!set->analysis) {
-    inverse = g_try_new (gfloat, d * d);
-    if (!inverse || !rd_matrix_invert (set->synthesis, d, inverse)) {
-      g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
-          "set.%u.synthesis has no inverse", s);
-      return FALSE;
-    }
-  }
-  model->analysis[s] =
-      rd_matrix_new (set->analysis ? set->analysis : inverse, d, d);
+  if (set->analysis)
+    model->analyses->matrix[s] = rd_matrix_new (set->analysis, d, d);
   model->synthesis[s] = rd_matrix_new (set->synthesis, d, d);
   if (set->readout)
     model->readout = rd_matrix_new (set->readout, d, d);
-  if (!model->analysis[s] || !model->synthesis[s]
-      || (set->readout && !model->readout)) {
-    g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
-        "no memory for matrices of %" G_GSIZE_FORMAT " x %" G_GSIZE_FORMAT, d,
-        d);
-    return FALSE;
-  }
+  if ((set->analysis && !model->analyses->matrix[s]) || !model->synthesis[s]
+      || (set->readout && !model->readout))
+    return no_matrix (d, error);
   /* the packed copies are all that coding uses */
   g_clear_pointer (&set->analysis, g_free);
   g_clear_pointer (&set->synthesis, g_free);
   g_clear_pointer (&set->readout, g_free);
   return TRUE;
+}
+
+static RdMatrix *
+make_analysis (const RdMatrix * synthesis, guint s, gsize d, GError ** error)
+{
+  g_autofree gfloat *values = g_try_new (gfloat, d * d);
+  RdMatrix *analysis;
+
+  if (!values) {
+    no_matrix (d, error);
+    return NULL;
+  }
+  rd_matrix_unpack (synthesis, values);
+  if (!rd_matrix_invert (values, d, values)) {
+    g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
+        "set.%u.synthesis of the codec file has no inverse", s);
+    return NULL;
+  }
+  analysis = rd_matrix_new (values, d, d);
+  if (!analysis)
+    no_matrix (d, error);
+  return analysis;
+}
+
+const RdMatrix *
+rd_learned_model_analysis (const RdLearnedModel * model, guint s,
+    GError ** error)
+{
+  RdAnalyses *analyses = model->analyses;
+  const RdMatrix *matrix;
+
+  g_mutex_lock (&analyses->lock);
+  if (!analyses->matrix[s])
+    analyses->matrix[s] = make_analysis (model->synthesis[s], s,
+        model->p->hidden_size, error);
+  matrix = analyses->matrix[s];
+  g_mutex_unlock (&analyses->lock);
+  return matrix;
 }
 
 RdLearnedModel *
@@ -135,6 +172,8 @@ rd_learned_model_new (RdLearnedParameters * parameters, GError ** error)
   g_autoptr (RdLearnedModel) model = g_new0 (RdLearnedModel, 1);
 
   model->p = parameters;
+  model->analyses = g_new0 (RdAnalyses, 1);
+  g_mutex_init (&model->analyses->lock);
   if (!rd_learned_parameters_check (parameters, error)
       || !make_tables (model, error))
     return NULL;
@@ -151,9 +190,11 @@ rd_learned_model_free (RdLearnedModel * model)
   if (!model)
     return;
   for (guint s = 0; s < RD_LEARNED_SETS; s++) {
-    rd_matrix_free (model->analysis[s]);
+    rd_matrix_free (model->analyses->matrix[s]);
     rd_matrix_free (model->synthesis[s]);
   }
+  g_mutex_clear (&model->analyses->lock);
+  g_free (model->analyses);
   rd_matrix_free (model->readout);
   rd_tables_free (model->tables);
   rd_learned_parameters_free (model->p);

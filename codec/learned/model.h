@@ -1,4 +1,4 @@
-/* Parameters made ready for coding. Private to codec/learned. */
+/* Parameters made ready for coding. Private to codec/learned and codec/training. */
 #pragma once
 #include "codec/learned/context.h"
 #include "codec/learned/learned.h"
@@ -10,11 +10,19 @@ G_BEGIN_DECLS
 #define RD_SCALAR_STEP 170      /* what the scalar quantiser's steps are wider, 1/256 octave */
 #define RD_N_QUANTISERS 3
 
+/* Matrices for encoders, made when they are first needed. */
+typedef struct
+{
+  GMutex lock;
+  RdMatrix *matrix[RD_LEARNED_SETS];
+} RdAnalyses;
+
 struct _RdLearnedModel
 {
   RdLearnedParameters *p;       /* owned */
   RdTables *tables;
-  RdMatrix *analysis[RD_LEARNED_SETS], *synthesis[RD_LEARNED_SETS];
+  RdAnalyses *analyses;         /* owned; rd_learned_model_analysis() */
+  RdMatrix *synthesis[RD_LEARNED_SETS];
   RdMatrix *readout;            /* of set 1, or NULL */
   gfloat *bits;                 /* (2, RD_LEARNED_SCALES, RD_TRELLIS_COSTS) lambda times bits of the trellis' tables */
 };
@@ -32,6 +40,10 @@ void rd_steps_set (RdSteps * steps, const RdLearnedModel * model, guint set, gui
 
 /** rd_exp2_step: the step of logarithm @log_step, 1/256 octave (FORMAT.md section 3). */
 gfloat rd_exp2_step (gint32 log_step);
+
+/** rd_learned_model_analysis: the matrix for encoders. If the file has none, the inverse of the synthesis is computed when it is first asked
+ * for (decoders do without). INPUT error if there is none. */
+const RdMatrix *rd_learned_model_analysis (const RdLearnedModel * model, guint set, GError ** error);
 
 /** rd_model_start: x (n, D) = what reconstruction of plain rows begins with. */
 void rd_model_start (const RdLearnedModel * model, const RdRows * rows, gsize from, gsize n, gfloat * x);

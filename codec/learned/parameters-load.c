@@ -3,6 +3,9 @@
 #include "models/gguf/gguf.h"
 
 #include <string.h>
+#include <sys/stat.h>
+
+#define READ_BYTES 65536
 
 static gboolean
 fail (GError ** error, gint code, const StGguf * gguf, const gchar * format,
@@ -25,16 +28,16 @@ G_GNUC_PRINTF (4, 5);
 }
 
 static gboolean
-read_uint (const StGguf * gguf, const gchar * key, guint64 max, guint * value,
-    GError ** error)
+read_uint (const StGguf * gguf, const gchar * key, guint min, guint max,
+    guint * value, GError ** error)
 {
   guint64 v;
 
   if (!st_gguf_get_uint (gguf, key, &v))
     return fail (error, RD_CODEC_ERROR_INPUT, gguf, "no number %s", key);
-  if (v > max)
+  if (v < min || v > max)
     return fail (error, RD_CODEC_ERROR_INPUT, gguf, "%s is %" G_GUINT64_FORMAT
-        ", more than %" G_GUINT64_FORMAT, key, v, max);
+        ", not %u to %u", key, v, min, max);
   *value = (guint) v;
   return TRUE;
 }
@@ -156,11 +159,10 @@ read_table (const StGguf * gguf, const gint32 * min, const gint32 * count,
 {
   const gchar *key = RD_KEY ("tables.cumulative");
 
-  if (count[index] < 1 || count[index] > (gint32) RD_TABLE_MAX_VALUES
-      || golomb[index] < 0)
+  if (count[index] < 1 || count[index] > (gint32) RD_TABLE_MAX_VALUES)
     return fail (error, RD_CODEC_ERROR_INPUT, gguf,
-        "table %u has %d values, escape order %d", index, count[index],
-        golomb[index]);
+        "table %u has %d values, not 1 to %u", index, count[index],
+        RD_TABLE_MAX_VALUES);
   table->min = min[index];
   table->n_values = (guint) count[index];
   table->golomb = (guint) golomb[index];
@@ -198,7 +200,9 @@ read_tables (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
   for (guint i = 0; i < RD_N_TABLES; i++)
     if (!read_table (gguf, min, count, golomb, &at, &p->tables[i], i, error))
       return FALSE;
-  return TRUE;
+  return st_gguf_array_length (gguf, RD_KEY ("tables.cumulative")) == at
+      || fail (error, RD_CODEC_ERROR_INPUT, gguf, "%s has more numbers than the"
+      " %" G_GSIZE_FORMAT " of its tables", RD_KEY ("tables.cumulative"), at);
 }
 
 static gboolean
@@ -229,7 +233,7 @@ read_side_info (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
       continue;
     p->side_info = i;
     return i != RD_SIDE_INFO_BLOCKS
-        || read_uint (gguf, RD_KEY ("side_info.blocks"), 1024, &p->n_blocks,
+        || read_uint (gguf, RD_KEY ("side_info.blocks"), 0, 1024, &p->n_blocks,
         error);
   }
   return fail (error, RD_CODEC_ERROR_INPUT, gguf,
@@ -244,9 +248,9 @@ read_knots (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
   guint64 n = st_gguf_array_length (gguf, key);
   g_autofree gint32 *knots = NULL;
 
-  if (n > RD_LEARNED_MAX_KNOTS)
-    return fail (error, RD_CODEC_ERROR_INPUT, gguf, "more than %u knots",
-        RD_LEARNED_MAX_KNOTS);
+  if (n < 2 || n > RD_LEARNED_MAX_KNOTS)
+    return fail (error, RD_CODEC_ERROR_INPUT, gguf, "%s has %" G_GUINT64_FORMAT
+        " numbers, not 2 to %u", key, n, RD_LEARNED_MAX_KNOTS);
   p->n_knots = (guint) n;
   knots = read_array (gguf, key, n, error);
   if (!knots)
@@ -313,22 +317,54 @@ read_version (const StGguf * gguf, GError ** error)
 }
 
 static gboolean
+read_rates (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
+{
+  gdouble lambda;
+  gint64 coarsest;
+
+  if (!st_gguf_get_int (gguf, RD_KEY ("level.coarsest"), &coarsest))
+    return fail (error, RD_CODEC_ERROR_INPUT, gguf, "no number %s",
+        RD_KEY ("level.coarsest"));
+  if (!st_gguf_get_float (gguf, RD_KEY ("trellis.lambda"), &lambda))
+    return fail (error, RD_CODEC_ERROR_INPUT, gguf, "no number %s",
+        RD_KEY ("trellis.lambda"));
+  p->lambda = (gfloat) lambda;
+  p->coarsest = (gint32) CLAMP (coarsest, G_MININT32, G_MAXINT32);
+  return TRUE;
+}
+
+/* Hashes the file piece by piece: it may be any large file that was named by mistake, but by now it is known to be a codec file. */
+static gboolean
+make_id (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
+{
+  g_autoptr (GChecksum) hash = g_checksum_new (G_CHECKSUM_SHA256);
+  guint8 bytes[READ_BYTES];
+  struct stat st;
+
+  if (fstat (st_gguf_fd (gguf), &st) != 0)
+    return fail (error, RD_CODEC_ERROR_UNKNOWN, gguf, "cannot be read");
+  for (goffset at = 0; at < st.st_size; at += READ_BYTES) {
+    gsize n = (gsize) MIN (READ_BYTES, st.st_size - at);
+
+    if (!st_gguf_read (gguf, (guint64) at, bytes, n, NULL))
+      return fail (error, RD_CODEC_ERROR_UNKNOWN, gguf, "cannot be read");
+    g_checksum_update (hash, bytes, (gssize) n);
+  }
+  g_snprintf (p->id, sizeof p->id, RD_LEARNED_ID_PREFIX "%s",
+      g_checksum_get_string (hash));
+  return TRUE;
+}
+
+static gboolean
 read_all (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
 {
-  gdouble lambda = 0;
-  gint64 coarsest = G_MAXINT32;
-
   if (!read_version (gguf, error))
     return FALSE;
   read_texts (gguf, p);
-  st_gguf_get_float (gguf, RD_KEY ("trellis.lambda"), &lambda);
-  st_gguf_get_int (gguf, RD_KEY ("level.coarsest"), &coarsest);
-  p->lambda = (gfloat) lambda;
-  p->coarsest = (gint32) CLAMP (coarsest, G_MININT32, G_MAXINT32);
-  if (!read_model_id (gguf, p, error)
-      || !read_uint (gguf, RD_KEY ("split_layer"), G_MAXUINT16,
+  if (!read_rates (gguf, p, error) || !read_model_id (gguf, p, error)
+      || !read_uint (gguf, RD_KEY ("split_layer"), 0, G_MAXUINT16,
           &p->split_layer, error)
-      || !read_uint (gguf, RD_KEY ("hidden_size"), RD_LEARNED_MAX_HIDDEN,
+      || !read_uint (gguf, RD_KEY ("hidden_size"), 1, RD_LEARNED_MAX_HIDDEN,
           &p->hidden_size, error)
       || !read_side_info (gguf, p, error) || !read_knots (gguf, p, error)
       || !read_constants (gguf, p, error) || !read_tables (gguf, p, error))
@@ -336,16 +372,22 @@ read_all (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
   for (guint s = 0; s < rd_learned_parameters_n_sets (p); s++)
     if (!read_set (gguf, s, p, error))
       return FALSE;
-  return TRUE;
+  return make_id (gguf, p, error);
 }
 
 RdLearnedParameters *
 rd_learned_parameters_load (const gchar * path, GError ** error)
 {
   g_autoptr (RdLearnedParameters) p = g_new0 (RdLearnedParameters, 1);
-  g_autoptr (StGguf) gguf = st_gguf_open (path, error);
+  g_autoptr (GError) unreadable = NULL;
+  g_autoptr (StGguf) gguf = st_gguf_open (path, &unreadable);
 
-  if (!gguf || !read_all (gguf, p, error))
+  if (!gguf) {
+    g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_UNKNOWN,
+        "codec file %s", unreadable->message);
+    return NULL;
+  }
+  if (!read_all (gguf, p, error))
     return NULL;
   if (!rd_learned_parameters_check (p, error)) {
     g_prefix_error (error, "codec file %s: ", path);

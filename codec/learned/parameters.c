@@ -53,6 +53,63 @@ rd_learned_parameters_free (RdLearnedParameters * parameters)
   g_free (parameters);
 }
 
+static gpointer
+copy_array (gconstpointer values, gsize n)
+{
+  return g_memdup2 (values, n * 4);
+}
+
+/* Every array has elements of 4 bytes. */
+static void
+copy_set (RdLearnedSet * to, const RdLearnedSet * from, gsize d, gsize k)
+{
+  *to = (RdLearnedSet) {
+  .mean = copy_array (from->mean, d),.synthesis =
+        copy_array (from->synthesis, d * d),.analysis =
+        copy_array (from->analysis, d * d),.readout =
+        copy_array (from->readout, d * d),.scale =
+        copy_array (from->scale, d),.steps =
+        copy_array (from->steps, k * d),.weights =
+        copy_array (from->weights, 2 * d),.token_step =
+        copy_array (from->token_step, d + 2),.strength =
+        copy_array (from->strength, k),};
+}
+
+static GHashTable *
+copy_texts (GHashTable * from)
+{
+  GHashTable *to = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
+      g_free);
+  GHashTableIter iter;
+  gpointer key, value;
+
+  g_hash_table_iter_init (&iter, from);
+  while (g_hash_table_iter_next (&iter, &key, &value))
+    g_hash_table_insert (to, g_strdup (key), g_strdup (value));
+  return to;
+}
+
+RdLearnedParameters *
+rd_learned_parameters_copy (const RdLearnedParameters * parameters)
+{
+  RdLearnedParameters *copy = g_memdup2 (parameters, sizeof *parameters);
+  gsize d = parameters->hidden_size;
+
+  copy->name = g_strdup (parameters->name);
+  copy->license = g_strdup (parameters->license);
+  copy->model_name = g_strdup (parameters->model_name);
+  copy->constants = copy_array (parameters->constants,
+      parameters->n_constants * d);
+  for (guint s = 0; s < RD_LEARNED_SETS; s++)
+    copy_set (&copy->set[s], &parameters->set[s], d, parameters->n_knots);
+  for (guint i = 0; i < RD_N_TABLES; i++)
+    copy->tables[i].cumulative = g_memdup2 (parameters->tables[i].cumulative,
+        (parameters->tables[i].n_values + 2) * sizeof (guint16));
+  if (parameters->provenance)
+    copy->provenance = copy_texts (parameters->provenance);
+  return copy;
+}
+
 static gboolean
 fail (GError ** error, const gchar * what)
 {

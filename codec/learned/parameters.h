@@ -6,6 +6,9 @@
 G_BEGIN_DECLS
 
 #define RD_LEARNED_VERSION 1
+#define RD_LEARNED_ID_PREFIX "rd1-"
+#define RD_LEARNED_ID_DIGITS 40
+#define RD_LEARNED_ID_BYTES (sizeof RD_LEARNED_ID_PREFIX + RD_LEARNED_ID_DIGITS)
 #define RD_LEARNED_MAX_HIDDEN 16384u
 #define RD_LEARNED_LEVELS 128
 #define RD_LEARNED_MAX_KNOTS 16u
@@ -55,6 +58,7 @@ typedef struct
 /** RdLearnedParameters: contents of a codec file. */
 typedef struct
 {
+  gchar id[RD_LEARNED_ID_BYTES];        /* of the file it was read from, "" if it was made in memory */
   gchar *name, *license;
   guint8 model_id[32];          /* all zero: any */
   gchar *model_name;
@@ -74,7 +78,7 @@ typedef struct
 } RdLearnedParameters;
 
 /** rd_learned_parameters_load: reads and checks @path. Errors (RD_CODEC_ERROR) name the file and what is wrong: UNKNOWN for a file that is
- * no codec file or of another version, INPUT for numbers out of range. */
+ * no codec file, of another version or cannot be read, INPUT for what is missing, too much or out of range. */
 RdLearnedParameters *rd_learned_parameters_load (const gchar * path, GError ** error);
 /** rd_learned_parameters_save: writes @path anew (it is the whole new file or what it was). Matrices are stored as F16, and
  * @parameters is left as it would be read back; analysis is stored if it is not NULL. */
@@ -83,6 +87,9 @@ gboolean rd_learned_parameters_save (RdLearnedParameters * parameters, const gch
 gboolean rd_learned_parameters_check (const RdLearnedParameters * parameters, GError ** error);
 void rd_learned_parameters_free (RdLearnedParameters * parameters);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdLearnedParameters, rd_learned_parameters_free)
+
+/** rd_learned_parameters_copy: with arrays of its own. */
+RdLearnedParameters *rd_learned_parameters_copy (const RdLearnedParameters * parameters);
 
 /** rd_learned_parameters_n_sets: 1, or 2 with side information. */
 guint rd_learned_parameters_n_sets (const RdLearnedParameters * parameters);

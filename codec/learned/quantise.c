@@ -71,20 +71,20 @@ choose_token_step (const RdCoder * coder, const gfloat * c)
 
 /* ---- symbols ---- */
 
-/* Magnitudes of @c in steps; FALSE if one is beyond what is coded. */
+/* Magnitudes of @c in steps; FALSE if one is beyond what is coded, or not a number as huge rows can make it. */
 static gboolean
 to_steps (const RdCoder * coder, const gfloat * c, gint32 token_step,
     gfloat * value)
 {
   gsize d = coder->model->p->hidden_size;
-  gfloat max = 0;
+  gboolean good = TRUE;
 
   for (gsize j = 0; j < d; j++) {
     value[j] = fabsf (c[j]) * rd_exp2_step (-(coder->steps.log_step[j]
             + 32 * token_step));
-    max = value[j] > max ? value[j] : max;
+    good &= value[j] < MAX_STEPS;
   }
-  return max < MAX_STEPS;
+  return good;
 }
 
 static void
@@ -190,8 +190,7 @@ rd_coder_quantise (RdCoder * coder, const RdRows * rows, const gfloat * x,
       start[i] = row[i] - start[i];
   }
   memset (coder->coefficients, 0, n * d * sizeof (gfloat));
-  rd_matrix_apply (model->analysis[coder->set], coder->rows, n,
-      coder->coefficients);
+  rd_matrix_apply (coder->analysis, coder->rows, n, coder->coefficients);
   for (gsize t = 0; t < n; t++) {
     guint8 number = (guint8) t;
 

@@ -16,8 +16,9 @@ rd_learned_tally (const RdLearnedModel * model, const RdRows * rows,
         "rows that are not finite, or a level above 127");
     return FALSE;
   }
-  rd_coder_set (coder, rows->features ? 1 : 0, level,
-      complexity <= RD_LEARNED_SCALAR_COMPLEXITY);
+  if (!rd_coder_set_encoder (coder, rows->features ? 1 : 0, level,
+          complexity <= RD_LEARNED_SCALAR_COMPLEXITY, error))
+    return FALSE;
   for (gsize t = 0; t < rows->n; t += RD_BLOCK_ROWS) {
     gsize n = MIN (RD_BLOCK_ROWS, rows->n - t);
 

@@ -72,72 +72,84 @@ rd_matrix_apply (const RdMatrix * m, const gfloat * x, gsize n, gfloat * y)
           y + r * m->cols);
 }
 
+void
+rd_matrix_unpack (const RdMatrix * m, gfloat * values)
+{
+  for (gsize r = 0; r < m->rows; r++)
+    for (gsize c = 0; c < m->cols; c++)
+      values[r * m->cols + c] =
+          m->panels[(c / RD_PANEL_COLS * m->rows + r) * RD_PANEL_COLS +
+          c % RD_PANEL_COLS];
+}
+
 /* ---- inverse ---- */
 
-/* Brings the largest of column @k at or below the diagonal into row @k of both; FALSE if it is 0. */
-static gboolean
-pivot (gdouble * a, gdouble * b, gsize n, gsize k)
+static void
+swap (gdouble * a, gdouble * b)
+{
+  gdouble t = *a;
+
+  *a = *b;
+  *b = t;
+}
+
+/* The row at or below @k with the largest element in column @k. */
+static gsize
+find_pivot (const gdouble * a, gsize n, gsize k)
 {
   gsize best = k;
 
   for (gsize r = k + 1; r < n; r++)
     if (fabs (a[r * n + k]) > fabs (a[best * n + k]))
       best = r;
-  if (!(fabs (a[best * n + k]) > 0))
-    return FALSE;
-  for (gsize c = 0; c < n && best != k; c++) {
-    gdouble t = a[k * n + c];
-
-    a[k * n + c] = a[best * n + c];
-    a[best * n + c] = t;
-    t = b[k * n + c];
-    b[k * n + c] = b[best * n + c];
-    b[best * n + c] = t;
-  }
-  return TRUE;
+  return best;
 }
 
-/* Gauss and Jordan: makes column @k that of the unit matrix. */
-static void
-eliminate (gdouble * a, gdouble * b, gsize n, gsize k)
+/* Gauss and Jordan in place: column @k would become that of the unit matrix, and what it was turned into takes its room. */
+static gboolean
+eliminate (const RdLearnedKernels * kernels, gdouble * a, gsize n, gsize k)
 {
-  gdouble scale = 1 / a[k * n + k];
+  gdouble *line = a + k * n, scale = 1 / line[k];
 
-  for (gsize c = 0; c < n; c++) {
-    a[k * n + c] *= scale;
-    b[k * n + c] *= scale;
-  }
+  if (!(fabs (line[k]) > 0))
+    return FALSE;
+  line[k] = 1;
+  for (gsize c = 0; c < n; c++)
+    line[c] *= scale;
   for (gsize r = 0; r < n; r++) {
     gdouble f = a[r * n + k];
 
-    if (r == k || f == 0)
+    if (r == k)
       continue;
-    for (gsize c = k; c < n; c++)
-      a[r * n + c] -= f * a[k * n + c];
-    for (gsize c = 0; c < n; c++)
-      b[r * n + c] -= f * b[k * n + c];
+    a[r * n + k] = 0;
+    kernels->subtract (a + r * n, line, f, n);
   }
+  return TRUE;
 }
 
 gboolean
 rd_matrix_invert (const gfloat * values, gsize n, gfloat * out)
 {
+  const RdLearnedKernels *kernels = rd_learned_kernels ();
   g_autofree gdouble *a = g_try_new (gdouble, n * n);
-  g_autofree gdouble *b = g_try_new0 (gdouble, n * n);
+  g_autofree gsize *pivots = g_new (gsize, n);
 
-  if (!a || !b)
+  if (!a)
     return FALSE;
   for (gsize i = 0; i < n * n; i++)
     a[i] = (gdouble) values[i];
-  for (gsize i = 0; i < n; i++)
-    b[i * n + i] = 1;
   for (gsize k = 0; k < n; k++) {
-    if (!pivot (a, b, n, k))
+    pivots[k] = find_pivot (a, n, k);
+    for (gsize c = 0; c < n && pivots[k] != k; c++)
+      swap (a + k * n + c, a + pivots[k] * n + c);
+    if (!eliminate (kernels, a, n, k))
       return FALSE;
-    eliminate (a, b, n, k);
   }
+  for (gsize k = n; k-- > 0;)
+    for (gsize r = 0; r < n && pivots[k] != k; r++)
+      swap (a + r * n + k, a + r * n + pivots[k]);
   for (gsize i = 0; i < n * n; i++) {
-    out[i] = (gfloat) b[i];
+    out[i] = (gfloat) a[i];
     if (!isfinite (out[i]))
       return FALSE;
   }

@@ -15,7 +15,11 @@ void rd_matrix_free (RdMatrix * matrix);
 /** rd_matrix_apply: adds to y (n x cols, row stride cols) the products of x (n x rows, row stride rows) with the matrix. */
 void rd_matrix_apply (const RdMatrix * matrix, const gfloat * x, gsize n, gfloat * y);
 
-/** rd_matrix_invert: @out = inverse of @values (n x n), in double by elimination with pivots; FALSE if it has none. */
+/** rd_matrix_unpack: @values (rows x cols) as they were packed. */
+void rd_matrix_unpack (const RdMatrix * matrix, gfloat * values);
+
+/** rd_matrix_invert: @out = inverse of @values (n x n), in double by elimination with pivots; FALSE if it has none. The same on every
+ * instruction set. */
 gboolean rd_matrix_invert (const gfloat * values, gsize n, gfloat * out);
 
 G_END_DECLS

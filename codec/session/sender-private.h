@@ -1,5 +1,5 @@
-/* State of RdSender, shared by its files: sender.c (life, queue), sender-chain.c (records), sender-pull.c (what goes out and when) and
- * sender-feed.c (what comes back). */
+/* State of RdSender, shared by its files: sender.c (life, queue), sender-chain.c (records), sender-size.c (what they cost), sender-pull.c
+ * (what goes out and when) and sender-feed.c (what comes back). */
 #pragma once
 #include "codec/session/sender.h"
 
@@ -132,6 +132,8 @@ gint64 rd_sender_round_trip_limit (const RdSender * sender);
 /** From a probe to the next. */
 gint64 rd_sender_probe_interval (const RdSender * sender);
 void rd_sender_touch (RdSender * sender, gboolean progress, gint64 now);
+/** Whether record @index, which may be the next one to be queued, goes with HEADER. @truncate: it begins an epoch. */
+gboolean rd_sender_needs_header (const RdSender * sender, gboolean truncate, guint index);
 void rd_sender_fail (RdSender * sender, gchar * message);
 
 /* sender-feed.c */

@@ -237,17 +237,17 @@ next_record (const RdSender * s, guint * index)
 /* Until the tail has answered, HEADER goes with the 1st, 2nd, 4th, 8th ...
  * frame and with whatever is sent again: a prompt of many small frames does
  * not pay for it in each, and a tail that missed them all asks for a key. */
-static gboolean
-needs_header (const RdSender * s, const RdRecord * r, guint index)
+gboolean
+rd_sender_needs_header (const RdSender * s, gboolean truncate, guint index)
 {
   guint nth = index + 1;
 
-  if (s->force_key || r->truncate)
+  if (s->force_key || truncate)
     return TRUE;
   if (s->config.key_int_max && s->tokens_since_key >= s->config.key_int_max)
     return TRUE;
   if (!s->config.has_feedback)
-    return s->stats.frames == 0;
+    return s->stats.frames == 0 && index == s->sent;
   return !s->confirmed && (index < s->sent || (nth & (nth - 1)) == 0);
 }
 
@@ -345,7 +345,7 @@ pull_states (RdSender * s, gint64 now, gboolean * key)
   append_states (s, r, states);
 
   out = g_byte_array_new ();
-  if (!s->header_out && needs_header (s, r, index)) {
+  if (!s->header_out && rd_sender_needs_header (s, r->truncate, index)) {
     append_header (s, r->sequence, out);
     *key = TRUE;
     s->force_key = FALSE;

@@ -2,9 +2,6 @@
 #include <string.h>
 #include "codec/session/sender-private.h"
 
-/* Bytes of a STATES frame besides ids and payload, at the most: sync to length, every extension field, checksum. */
-#define STATES_OVERHEAD 48
-#define MIN_FRAGMENT 64
 #define FIRST_REORDER 3
 
 RdSender *
@@ -91,19 +88,6 @@ check_states (const RdSender * s, const RdStates * states, gsize size,
   return FALSE;
 }
 
-/* Bytes of payload that fit one datagram beside the ids of the first. */
-static gsize
-fragment_budget (const RdSender * s, const RdStates * states, gboolean first)
-{
-  gsize ids = states->ids && first ? 4 * (gsize) (states->count + 1) : 0;
-  gsize used = STATES_OVERHEAD + ids;
-
-  if (!s->config.max_payload_size)
-    return G_MAXSIZE;
-  return s->config.max_payload_size > used + MIN_FRAGMENT
-      ? s->config.max_payload_size - used : MIN_FRAGMENT;
-}
-
 gboolean
 rd_sender_queue (RdSender * s, const RdStates * states,
     const guint8 * payload, gsize size, gint64 now, GError ** error)
@@ -113,7 +97,9 @@ rd_sender_queue (RdSender * s, const RdStates * states,
   if (!check_states (s, states, size, error))
     return FALSE;
   do {
-    gsize n = MIN (size - offset, fragment_budget (s, states, offset == 0));
+    gsize n = MIN (size - offset,
+        rd_sender_payload_room (s->config.max_payload_size, states->count,
+            states->ids && offset == 0));
 
     g_ptr_array_add (s->chain, rd_record_new (s, states, payload + offset, n,
             offset, size));
@@ -132,6 +118,12 @@ rd_sender_queue (RdSender * s, const RdStates * states,
   s->next_position = states->position + states->count;
   rd_sender_touch (s, FALSE, now);
   return TRUE;
+}
+
+void
+rd_sender_set_max_payload_size (RdSender * s, gsize size)
+{
+  s->config.max_payload_size = size;
 }
 
 void

@@ -41,6 +41,8 @@ gboolean rd_sender_can_queue (const RdSender * sender, gsize bytes);
  * for an (epoch, position); error if it does or if positions have a gap. The first group stands at position 0. A payload that does not
  * fit max_payload_size is cut into fragments. */
 gboolean rd_sender_queue (RdSender * sender, const RdStates * states, const guint8 * payload, gsize size, gint64 now, GError ** error);
+/** rd_sender_set_max_payload_size: as in RdSenderConfig, for what is queued from now on. Frames that were cut before keep their size. */
+void rd_sender_set_max_payload_size (RdSender * sender, gsize size);
 /** The next STATES frame goes with HEADER. */
 void rd_sender_force_key (RdSender * sender);
 /** New positions from @position on are void: CANCEL is sent, unsent frames at or above it are dropped (FLUSH). */
@@ -78,6 +80,15 @@ gboolean rd_sender_ended (const RdSender * sender, gboolean * clean);
 /** TRUE once the session cannot go on: peer-timeout has passed with something awaited, or a restarted tail needs rows that replay-bytes
  * no longer holds. @message (owned by the caller, may be NULL) says what. Ask after every feed and pull. */
 gboolean rd_sender_failed (const RdSender * sender, gchar ** message);
+
+/** rd_sender_payload_room: bytes of payload of @count tokens, with or without their @ids, that one buffer of @max_payload_size bytes has
+ * room for; more is cut into fragments. G_MAXSIZE if there is no limit. */
+gsize rd_sender_payload_room (gsize max_payload_size, guint count, gboolean ids);
+/** rd_sender_overhead: bytes that a frame of @count tokens, queued now, needs beside its payload. @ids: @count ids that go with them, or
+ * NULL. @once: bytes of the HEADER that will probably go with it. */
+gsize rd_sender_overhead (const RdSender * sender, guint count, const gint32 * ids, gsize * once);
+/** rd_sender_committed: bytes that went out (control and copies included) and that what waits will need, and their tokens. */
+void rd_sender_committed (const RdSender * sender, guint64 * bytes, guint64 * tokens);
 
 typedef struct
 {

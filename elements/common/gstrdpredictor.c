@@ -1,5 +1,6 @@
 /* What a codec file's predictor is fed with. */
 #include "elements/common/gstrdpredictor.h"
+#include "elements/common/gstrdenum.h"
 #include "elements/common/gstrdframes.h"
 #include "elements/common/gstrdprocess.h"
 #include <string.h>
@@ -18,24 +19,12 @@ struct _GstRdPredictor
   GArray *tokens;               /* of the present call: positions 0 .. */
 };
 
-GType
-gst_rd_token_side_info_get_type (void)
-{
-  static const GEnumValue values[] = {
+/* *INDENT-OFF* */
+GST_RD_ENUM_TYPE (gst_rd_token_side_info_get_type, "GstRdTokenSideInfo",
     {GST_RD_TOKEN_SIDE_INFO_NONE, "States are coded by themselves", "none"},
-    {GST_RD_TOKEN_SIDE_INFO_GENERATED,
-        "Generated tokens, which the tail has sampled, help", "generated"},
-    {GST_RD_TOKEN_SIDE_INFO_ALL,
-        "All tokens help; the tail gets the ids of the prompt", "all"},
-    {0, NULL, NULL},
-  };
-  static GType type;
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstRdTokenSideInfo",
-            values));
-  return type;
-}
+    {GST_RD_TOKEN_SIDE_INFO_GENERATED, "Generated tokens, which the tail has sampled, help", "generated"},
+    {GST_RD_TOKEN_SIDE_INFO_ALL, "All tokens help; the tail gets the ids of the prompt", "all"})
+/* *INDENT-ON* */
 
 /* ---- what fits what; an id of zeros, any model, is "" ---- */
 

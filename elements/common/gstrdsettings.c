@@ -1,5 +1,6 @@
 /* Properties that transformerhead and transformertail share. */
 #include "elements/common/gstrdsettings.h"
+#include "elements/common/gstrdenum.h"
 #include <string.h>
 
 #define DEFAULT_CONTEXT_SIZE 0
@@ -24,26 +25,14 @@ enum
 };
 G_STATIC_ASSERT (PROP_MODEL_CHECK + 1 == GST_RD_SETTINGS_END);
 
-#define ENUM_TYPE(function, name, ...) \
-GType \
-function (void) \
-{ \
-  static const GEnumValue values[] = { __VA_ARGS__, {0, NULL, NULL} }; \
-  static GType type; \
- \
-  if (g_once_init_enter (&type)) \
-    g_once_init_leave (&type, g_enum_register_static (name, values)); \
-  return type; \
-}
-
 /* *INDENT-OFF* */
-ENUM_TYPE (gst_rd_cache_type_get_type, "GstRdCacheType",
+GST_RD_ENUM_TYPE (gst_rd_cache_type_get_type, "GstRdCacheType",
     {GST_RD_CACHE_F32, "32-bit floats", "f32"},
     {GST_RD_CACHE_F16, "16-bit floats, half the memory", "f16"})
-ENUM_TYPE (gst_rd_verify_get_type, "GstRdVerify",
+GST_RD_ENUM_TYPE (gst_rd_verify_get_type, "GstRdVerify",
     {GST_RD_VERIFY_SAMPLED, "Compare samples of every tensor that is used", "sampled"},
     {GST_RD_VERIFY_FULL, "Compare every byte of them", "full"})
-ENUM_TYPE (gst_rd_model_check_get_type, "GstRdModelCheck",
+GST_RD_ENUM_TYPE (gst_rd_model_check_get_type, "GstRdModelCheck",
     {GST_RD_MODEL_CHECK_STRICT, "The stream must come from the same model file", "strict"},
     {GST_RD_MODEL_CHECK_ARCHITECTURE, "Sizes must agree (the same model in another type)", "architecture"})
 /* *INDENT-ON* */

@@ -7,29 +7,9 @@
 GST_DEBUG_CATEGORY_EXTERN (gst_rd_encoder_debug);
 #define GST_CAT_DEFAULT gst_rd_encoder_debug
 
-/* A STATES frame without payload and ids takes no more than this. */
-#define FRAME_OVERHEAD 32
-#define ID_BYTES 4
 #define TELL_TIME (100 * G_TIME_SPAN_MILLISECOND)
 
 /* ---- buffers ---- */
-
-/* Rows a frame may have: as many as fit a datagram before packing. */
-static gsize
-rows_per_frame (GstRdEncoder * self, gboolean ids)
-{
-  gsize n = MAX (self->use_frame_tokens, 1);
-
-  while (n > 1 && self->use_mtu > 0) {
-    gsize bound = rd_codec_bound (self->codec, n);
-    gsize extra = FRAME_OVERHEAD + (ids ? ID_BYTES * (n + 1) : 0);
-
-    if (bound > 0 && bound + extra <= self->use_mtu)
-      break;
-    n--;
-  }
-  return n;
-}
 
 /* The session of a buffer, made and opened if need be. Called with the lock. */
 static GstRdEncoderSession *
@@ -79,6 +59,7 @@ send_group (GstRdEncoder * self, guint32 number, const RdStates * states,
     g_cond_wait (&self->cond, &self->lock);
   }
   if (result == GST_FLOW_OK && session && !session->failed) {
+    rd_sender_set_max_payload_size (session->sender, self->use_mtu);
     if (!rd_sender_queue (session->sender, states, self->payload->data,
             self->payload->len, g_get_monotonic_time (), error))
       result = GST_FLOW_ERROR;
@@ -89,32 +70,31 @@ send_group (GstRdEncoder * self, guint32 number, const RdStates * states,
   return result;
 }
 
-static gboolean
-encode (GstRdEncoder * self, const GstRdRows * rows,
+/* Time since @start counts as encoding. */
+static void
+count_time (GstRdEncoder * self, GstClockTime start)
+{
+  g_mutex_lock (&self->lock);
+  self->encode_ns += gst_util_get_timestamp () - start;
+  g_mutex_unlock (&self->lock);
+}
+
+gboolean
+gst_rd_encoder_encode (GstRdEncoder * self, const GstRdRows * rows,
     const GstRdSidePlan * plan, gsize from, gsize n, gboolean * packed,
     GError ** error)
 {
+  gsize first = from * self->input.info.hidden_size;
   RdRows group = {.n = n,.position = rows->position + (guint32) from,
-    .ids = rows->ids ? rows->ids + from : NULL
+    .ids = rows->ids ? rows->ids + from : NULL,
+    .features = plan->features ? plan->features + first : NULL
   };
   GstClockTime start = gst_util_get_timestamp ();
 
-  if (plan->past) {
-    group.features = gst_rd_predictor_features (self->predictor,
-        &plan->past->prediction, &plan->past->past, NULL, group.position, n,
-        &self->cancel, error);
-    if (!group.features)
-      return FALSE;
-  }
   g_byte_array_set_size (self->payload, 0);
-  gboolean good = rd_codec_encode (self->codec, &group,
-      rows->x + from * self->input.info.hidden_size, self->use_pack,
-      self->payload,
-      packed, error);
-  g_mutex_lock (&self->lock);
-  self->encode_ns += gst_util_get_timestamp () - start;
-  self->clipped = rd_codec_clipped (self->codec);
-  g_mutex_unlock (&self->lock);
+  gboolean good = rd_codec_encode (self->codec, &group, rows->x + first,
+      self->use_pack, self->payload, packed, error);
+  count_time (self, start);
   return good;
 }
 
@@ -123,15 +103,19 @@ send_rows (GstRdEncoder * self, const GstRdRows * rows, GError ** error)
 {
   gboolean given = (rows->flags & GST_RD_META_GIVEN) != 0;
   GstFlowReturn result = GST_FLOW_OK;
+  GstClockTime start = gst_util_get_timestamp ();
   GstRdSidePlan plan;
+  gsize n = 0;
 
   if (!gst_rd_encoder_side_plan (self, rows, &plan, error))
     return GST_FLOW_ERROR;
-  gsize most = rows_per_frame (self, plan.send_ids);
+  count_time (self, start);
+  for (gsize i = 0; i < rows->n && result == GST_FLOW_OK; i += n) {
+    gboolean packed = FALSE;
 
-  for (gsize i = 0; i < rows->n && result == GST_FLOW_OK; i += most) {
-    gsize n = MIN (most, rows->n - i);
-    gboolean last = i + n == rows->n, packed = FALSE;
+    if (!gst_rd_encoder_encode_frame (self, rows, &plan, i, &n, &packed, error))
+      return GST_FLOW_ERROR;
+    gboolean last = i + n == rows->n;
     RdStates states = {
       .epoch = rows->epoch,
       .position = rows->position + (guint32) i,
@@ -140,12 +124,9 @@ send_rows (GstRdEncoder * self, const GstRdRows * rows, GError ** error)
       .sample = last && (rows->flags & GST_RD_META_SAMPLE),
       .given = last && given && rows->given_id >= 0,
       .given_id = rows->given_id,
-      .ids = plan.send_ids ? rows->ids + i : NULL,
+      .ids = plan.send_ids ? rows->ids + i : NULL,.packed = packed,
     };
 
-    if (!encode (self, rows, &plan, i, n, &packed, error))
-      return GST_FLOW_ERROR;
-    states.packed = packed;
     result = send_group (self, rows->session, &states, error);
   }
   return result;
@@ -177,6 +158,8 @@ follow_properties (GstRdEncoder * self)
   GST_OBJECT_LOCK (self);
   self->use_pack = self->pack;
   self->use_frame_tokens = self->frame_tokens;
+  self->use_mtu = self->max_payload_size;
+  self->use_rate = self->rate_settings;
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -196,9 +179,9 @@ prepare (GstRdEncoder * self, GstBuffer * buffer, GError ** error)
     return FALSE;
   GST_OBJECT_LOCK (self);
   name = g_strdup (self->codec_name);
-  self->use_mtu = self->max_payload_size;
   GST_OBJECT_UNLOCK (self);
-  self->codec = rd_codec_new (name, self->input.info.hidden_size, error);
+  self->codec = rd_codec_new (gst_rd_encoder_rate_codec (self, name),
+      self->input.info.hidden_size, error);
   if (!self->codec)
     return FALSE;
   if (!gst_rd_encoder_side_open (self, error)) {
@@ -286,6 +269,7 @@ gst_rd_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
     return report_chain_error (self, error);
   if (rows.n == 0)
     return GST_FLOW_OK;
+  gst_rd_encoder_rate_follow (self);
   start_segment (self);
   if (!rows.has_meta)
     place_without_meta (self, &rows);
@@ -300,6 +284,7 @@ gst_rd_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
         rows.session);
   else if (!drop && result == GST_FLOW_OK)
     result = send_rows (self, &rows, &error);
+  gst_rd_encoder_rate_report (self, rows.session);
   gst_rd_rows_clear (&rows);
   if (g_error_matches (error, ST_MODEL_ERROR, ST_MODEL_ERROR_CANCELLED)) {
     g_clear_error (&error);

@@ -185,7 +185,8 @@ gst_rd_encoder_clear (GstRdEncoder * self)
 {
   g_ptr_array_set_size (self->sessions, 0);
   memset (&self->past, 0, sizeof self->past);
-  self->encode_ns = self->clipped = 0;
+  self->encode_ns = self->clipped = self->trial_encodes = 0;
+  memset (self->marks, 0, sizeof self->marks);
   self->next_session = 0;
 }
 
@@ -226,13 +227,10 @@ gst_rd_encoder_session_stats (GstRdEncoder * self,
   return s;
 }
 
-GstStructure *
-gst_rd_encoder_stats (GstRdEncoder * self)
+void
+gst_rd_encoder_sum (GstRdEncoder * self, RdSenderStats * sum)
 {
-  GstStructure *s;
-
-  g_mutex_lock (&self->lock);
-  RdSenderStats sum = self->past;
+  *sum = self->past;
   for (guint i = 0; i < self->sessions->len; i++) {
     GstRdEncoderSession *session = g_ptr_array_index (self->sessions, i);
     RdSenderStats stats = { 0, };
@@ -240,9 +238,20 @@ gst_rd_encoder_stats (GstRdEncoder * self)
     if (!session->sender)
       continue;
     rd_sender_stats (session->sender, &stats);
-    add_stats (&sum, &stats);
+    add_stats (sum, &stats);
   }
+}
+
+GstStructure *
+gst_rd_encoder_stats (GstRdEncoder * self)
+{
+  RdSenderStats sum;
+  GstStructure *s;
+
+  g_mutex_lock (&self->lock);
+  gst_rd_encoder_sum (self, &sum);
   s = stats_structure (self, &sum);
+  gst_rd_encoder_rate_stats (self, &sum, s);
   g_mutex_unlock (&self->lock);
   return s;
 }

@@ -114,7 +114,7 @@ gst_rd_encoder_side_plan (GstRdEncoder * self, const GstRdRows * rows,
   gboolean step = (rows->flags & GST_RD_META_STEP) != 0;
 
   plan->send_ids = rows->ids && (rows->flags & GST_RD_META_SEND_IDS);
-  plan->past = NULL;
+  plan->features = NULL;
   if (!self->predictor)
     return TRUE;
   if (!rows->ids && (all || step)) {
@@ -126,8 +126,11 @@ gst_rd_encoder_side_plan (GstRdEncoder * self, const GstRdRows * rows,
   /* In `generated` a step whose token the tail has not sampled is a stranger to it, and is not to be told. */
   if (!tell (self, rows, all, &plan->send_ids) || !(all || step))
     return TRUE;
-  plan->past = past_of (self, rows->session);
-  gst_rd_past_rows (&plan->past->past, rows->epoch, rows->position, rows->n,
-      step, rows->ids);
-  return TRUE;
+  GstRdEncoderPast *past = past_of (self, rows->session);
+  gst_rd_past_rows (&past->past, rows->epoch, rows->position, rows->n, step,
+      rows->ids);
+  plan->features = gst_rd_predictor_features (self->predictor,
+      &past->prediction, &past->past, NULL, rows->position, rows->n,
+      &self->cancel, error);
+  return plan->features != NULL;
 }

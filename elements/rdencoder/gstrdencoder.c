@@ -17,6 +17,38 @@
  * the tail sees the text as it is; `generated` uses only the tokens that
  * the tail has sampled itself. Both need `model` here and at rddecoder.
  *
+ * ## How many bits a token gets
+ *
+ * Codec files have a `quality` from 0 to 100. `rate-control` says who chooses
+ * it: `constant-quality` the application, by `quality`, or by
+ * `target-bits-per-token` if a session shall have that mean (within 3 % over
+ * 256 tokens, headers included); `constant-bitrate` the link: as good as
+ * `bitrate` (bits per second, all sessions together) allows. `lossless` gives
+ * hidden states that come back bit-exact; a stream that begins so takes `f32`
+ * instead of the other built-in codecs. Without `lossless`, a `bitrate` other
+ * than 0 is always a ceiling: no `vbv-buf-capacity` milliseconds of running
+ * time have more, but for one frame. The lowest quality that follows from all
+ * of this is used. At quality 0 frames go out even if they are too many, and
+ * an element message `rdencoder-bitrate-exceeded` (session, bitrate,
+ * vbv-buf-capacity) is posted once each time that begins. No token waits for
+ * the sake of a rate.
+ *
+ * These properties, `pack`, `frame-tokens` and `max-payload-size` may change
+ * while the element plays and count from the next buffer on. Presets `low`,
+ * `medium`, `high` and `lossless` come with the element (see #GstPreset).
+ *
+ * ## Statistics
+ *
+ * The property `stats` is a structure `rdencoder-stats`: `tokens`, `bytes`,
+ * `bits-per-token` and `payload-bits-per-token` since the start,
+ * `recent-bits-per-token` and `recent-payload-bits-per-token` of the last
+ * second or two, `quality` of the last frame, `trial-encodes` (frames encoded
+ * again to meet a rate or to fit a datagram), `ns-per-token` (encoding,
+ * trials included), `clipped-values` and more. The same structure is posted
+ * as element message at the end of each session (with the field `session`,
+ * for that session), and every `stats-interval` milliseconds while tokens
+ * come (without it, for all of them).
+ *
  * ## Example launch lines
  * |[
  * gst-launch-1.0 tokensrc model=model.gguf prompt="Once upon a time" ! transformerhead model=model.gguf split-layer=10 ! rdencoder name=e ! udpsink host=127.0.0.1 port=5000 sync=false async=false  udpsrc port=5001 ! e.feedback
@@ -24,6 +56,9 @@
  * |[
  * gst-launch-1.0 tokensrc model=model.gguf location=text.txt ! transformerhead model=model.gguf split-layer=10 ! rdencoder codec=int8 ! filesink location=states.rds
  * ]| Record coded states.
+ * |[
+ * gst-launch-1.0 -m tokensrc model=model.gguf prompt="Once upon a time" ! transformerhead model=model.gguf split-layer=10 ! rdencoder codec=model-split10.gguf rate-control=constant-bitrate bitrate=20000 stats-interval=500 name=e ! udpsink host=127.0.0.1 port=5000 sync=false async=false  udpsrc port=5001 ! e.feedback
+ * ]| At most 20 kbit/s, with figures twice a second.
  *
  * Since: 0.1
  */
@@ -38,7 +73,6 @@ GST_DEBUG_CATEGORY (gst_rd_encoder_debug);
 #define GST_CAT_DEFAULT gst_rd_encoder_debug
 
 #define DEFAULT_CODEC "f16"
-#define DEFAULT_TOKEN_SIDE_INFO GST_RD_TOKEN_SIDE_INFO_NONE
 #define DEFAULT_PACK TRUE
 #define DEFAULT_MAX_PAYLOAD_SIZE 1400
 #define DEFAULT_FRAME_TOKENS 64
@@ -54,8 +88,6 @@ enum
 {
   PROP_0,
   PROP_CODEC,
-  PROP_MODEL,
-  PROP_TOKEN_SIDE_INFO,
   PROP_PACK,
   PROP_MAX_PAYLOAD_SIZE,
   PROP_FRAME_TOKENS,
@@ -70,7 +102,8 @@ enum
 };
 
 #define gst_rd_encoder_parent_class parent_class
-G_DEFINE_FINAL_TYPE (GstRdEncoder, gst_rd_encoder, GST_TYPE_ELEMENT)
+G_DEFINE_FINAL_TYPE_WITH_CODE (GstRdEncoder, gst_rd_encoder, GST_TYPE_ELEMENT,
+    G_IMPLEMENT_INTERFACE (GST_TYPE_PRESET, NULL))
     GST_ELEMENT_REGISTER_DEFINE (rdencoder, "rdencoder", GST_RANK_NONE,
     GST_TYPE_RD_ENCODER)
      static GstStaticPadTemplate sink_template =
@@ -192,6 +225,9 @@ reset (GstRdEncoder * self)
   self->input.configured = self->have_segment = FALSE;
   gst_rd_encoder_side_close (self);
   g_clear_pointer (&self->codec, rd_codec_free);
+  g_clear_pointer (&self->rate, rd_rate_free);
+  self->rate_warnings = 0;
+  self->stats_posted = 0;
 }
 
 static gboolean
@@ -203,7 +239,9 @@ check_codec (GstRdEncoder * self)
   GST_OBJECT_LOCK (self);
   name = g_strdup (self->codec_name);
   GST_OBJECT_UNLOCK (self);
-  g_autoptr (RdCodec) codec = rd_codec_new (name, 1, &error);
+  /* the stream's hidden size is not known yet; a codec file says its own */
+  g_autoptr (RdCodec) codec = rd_codec_new (name,
+      rd_codec_is_builtin (name) ? 1 : 0, &error);
   if (codec)
     return TRUE;
   GST_ELEMENT_ERROR (self, LIBRARY, SETTINGS, ("%s", error->message), (NULL));
@@ -245,13 +283,6 @@ gst_rd_encoder_set_property (GObject * object, guint id, const GValue * value,
       if (!self->codec_name)
         self->codec_name = g_strdup (DEFAULT_CODEC);
       break;
-    case PROP_MODEL:
-      g_free (self->model);
-      self->model = g_value_dup_string (value);
-      break;
-    case PROP_TOKEN_SIDE_INFO:
-      self->token_side_info = g_value_get_enum (value);
-      break;
     case PROP_PACK:
       self->pack = g_value_get_boolean (value);
       break;
@@ -283,7 +314,8 @@ gst_rd_encoder_set_property (GObject * object, guint id, const GValue * value,
       self->session_timeout = g_value_get_uint (value);
       break;
     default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      if (!gst_rd_encoder_coding_set (self, id, value))
+        G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
   GST_OBJECT_UNLOCK (self);
 }
@@ -302,12 +334,6 @@ gst_rd_encoder_get_property (GObject * object, guint id, GValue * value,
   switch (id) {
     case PROP_CODEC:
       g_value_set_string (value, self->codec_name);
-      break;
-    case PROP_MODEL:
-      g_value_set_string (value, self->model);
-      break;
-    case PROP_TOKEN_SIDE_INFO:
-      g_value_set_enum (value, self->token_side_info);
       break;
     case PROP_PACK:
       g_value_set_boolean (value, self->pack);
@@ -340,7 +366,8 @@ gst_rd_encoder_get_property (GObject * object, guint id, GValue * value,
       g_value_set_uint (value, self->session_timeout);
       break;
     default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      if (!gst_rd_encoder_coding_get (self, id, value))
+        G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
   GST_OBJECT_UNLOCK (self);
 }
@@ -359,6 +386,7 @@ gst_rd_encoder_finalize (GObject * object)
   gst_rd_encoder_side_close (self);
   g_hash_table_unref (self->pasts);
   rd_codec_free (self->codec);
+  rd_rate_free (self->rate);
   g_free (self->codec_name);
   g_free (self->model);
   g_mutex_clear (&self->lock);
@@ -370,8 +398,8 @@ static void
 install_uint (GObjectClass * klass, guint id, const gchar * name,
     const gchar * nick, const gchar * blurb, guint max, guint value)
 {
-  gint changeable = id == PROP_FRAME_TOKENS ? GST_PARAM_MUTABLE_PLAYING :
-      GST_PARAM_MUTABLE_READY;
+  gint changeable = id == PROP_FRAME_TOKENS || id == PROP_MAX_PAYLOAD_SIZE ?
+      GST_PARAM_MUTABLE_PLAYING : GST_PARAM_MUTABLE_READY;
 
   g_object_class_install_property (klass, id,
       g_param_spec_uint (name, nick, blurb, 0, max, value,
@@ -386,20 +414,6 @@ install_properties (GObjectClass * klass)
           "How hidden states are coded: f32, f16, int8 or int4",
           DEFAULT_CODEC, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
           GST_PARAM_MUTABLE_READY));
-  g_object_class_install_property (klass, PROP_MODEL,
-      g_param_spec_string ("model", "Model",
-          "Path of the model's GGUF file, or a part of it with its first blocks "
-          "(rdpartition --with-predictor); only token-side-info needs it", NULL,
-          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-          GST_PARAM_MUTABLE_READY));
-  g_object_class_install_property (klass, PROP_TOKEN_SIDE_INFO,
-      g_param_spec_enum ("token-side-info", "Token side information",
-          "Whose token ids help to code the states, if the codec file can use "
-          "them. \"all\" sends the prompt's token ids: whoever receives the "
-          "stream can read the text (as whoever holds the model could from the "
-          "states)", GST_TYPE_RD_TOKEN_SIDE_INFO, DEFAULT_TOKEN_SIDE_INFO,
-          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-          GST_PARAM_MUTABLE_READY));
   g_object_class_install_property (klass, PROP_PACK,
       g_param_spec_boolean ("pack", "Pack",
           "Pack a frame with zstd where that makes it smaller", DEFAULT_PACK,
@@ -408,8 +422,8 @@ install_properties (GObjectClass * klass)
   install_uint (klass, PROP_MAX_PAYLOAD_SIZE, "max-payload-size",
       "Maximum payload size",
       "Longest buffer to send, in bytes: what a datagram holds; a longer "
-      "token is cut. 0 = no limit, for byte streams such as tcp",
-      G_MAXINT, DEFAULT_MAX_PAYLOAD_SIZE);
+      "token is cut. Holds for what is encoded from then on. 0 = no limit, for "
+      "byte streams such as tcp", G_MAXINT, DEFAULT_MAX_PAYLOAD_SIZE);
   install_uint (klass, PROP_FRAME_TOKENS, "frame-tokens", "Frame tokens",
       "Most tokens in one frame; a token never waits for a later one. 0 = 1",
       RD_MAX_FRAME_TOKENS, DEFAULT_FRAME_TOKENS);
@@ -444,7 +458,8 @@ install_properties (GObjectClass * klass)
       g_param_spec_boxed ("stats", "Statistics",
           "Counts since the start, over all sessions: tokens, bytes, "
           "bits-per-token (of everything sent), payload-bits-per-token, "
-          "raw-bits-per-token (16 bits a value), retransmitted-frames, ...",
+          "raw-bits-per-token (16 bits a value), recent-bits-per-token (last "
+          "second or two), quality, trial-encodes, ns-per-token, ...",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
@@ -460,6 +475,7 @@ gst_rd_encoder_class_init (GstRdEncoderClass * klass)
   object_class->get_property = gst_rd_encoder_get_property;
   object_class->finalize = gst_rd_encoder_finalize;
   install_properties (object_class);
+  gst_rd_encoder_coding_install (object_class);
   element_class->change_state = gst_rd_encoder_change_state;
   element_class->request_new_pad = gst_rd_encoder_request_new_pad;
   element_class->release_pad = gst_rd_encoder_release_pad;
@@ -470,7 +486,6 @@ gst_rd_encoder_class_init (GstRdEncoderClass * klass)
       "Hidden states encoder", "Codec/Encoder/Tensor",
       "Encodes hidden states and owns the head's end of a session",
       "gst-split-transformer");
-  gst_type_mark_as_plugin_api (GST_TYPE_RD_TOKEN_SIDE_INFO, 0);
 }
 
 static void
@@ -495,6 +510,8 @@ gst_rd_encoder_init (GstRdEncoder * self)
   self->window_bytes = DEFAULT_WINDOW_BYTES;
   self->peer_timeout = DEFAULT_PEER_TIMEOUT;
   self->linger = DEFAULT_LINGER;
+  self->session_timeout = DEFAULT_SESSION_TIMEOUT;
+  gst_rd_encoder_coding_init (self);
 
   self->sinkpad = gst_pad_new_from_static_template (&sink_template, "sink");
   gst_pad_set_chain_function (self->sinkpad, gst_rd_encoder_chain);

@@ -264,24 +264,31 @@ GST_START_TEST (test_model_changes)
 
 GST_END_TEST;
 
-GST_START_TEST (test_unknown_codec)
+static void
+expect_refused_codec (const gchar * codec, const gchar * part)
 {
   GstElement *e = gst_element_factory_make ("rdencoder", NULL);
   GstBus *bus = gst_bus_new ();
   g_autoptr (GError) error = NULL;
 
-  g_object_set (e, "codec", "f17", NULL);
+  g_object_set (e, "codec", codec, NULL);
   gst_element_set_bus (e, bus);
   fail_unless_equals_int (gst_element_set_state (e, GST_STATE_READY),
       GST_STATE_CHANGE_FAILURE);
   GstMessage *message = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR);
   gst_message_parse_error (message, &error, NULL);
-  fail_unless (strstr (error->message, "f17") != NULL);
+  fail_unless (strstr (error->message, part) != NULL, "%s", error->message);
   gst_message_unref (message);
   gst_element_set_bus (e, NULL);
   gst_object_unref (bus);
   gst_element_set_state (e, GST_STATE_NULL);
   gst_object_unref (e);
+}
+
+GST_START_TEST (test_unknown_codec)
+{
+  expect_refused_codec ("f17", "unknown codec 'f17'");
+  expect_refused_codec ("no/such/file.gguf", "no/such/file.gguf");
 }
 
 GST_END_TEST;

@@ -2,6 +2,31 @@
 #include "elements/common/gstrdcaps.h"
 #include "tests/elements/rdencoder-tools.h"
 
+/* A new element has the values that its properties call their defaults. */
+GST_START_TEST (test_defaults)
+{
+  GstElement *e = gst_element_factory_make ("rdencoder", NULL);
+  guint n;
+  g_autofree GParamSpec **specs =
+      g_object_class_list_properties (G_OBJECT_GET_CLASS (e), &n);
+
+  for (guint i = 0; i < n; i++) {
+    GValue value = G_VALUE_INIT;
+
+    if (specs[i]->owner_type != G_OBJECT_TYPE (e)
+        || !(specs[i]->flags & G_PARAM_WRITABLE))
+      continue;
+    g_value_init (&value, specs[i]->value_type);
+    g_object_get_property (G_OBJECT (e), specs[i]->name, &value);
+    fail_unless (g_param_value_defaults (specs[i], &value), "%s",
+        specs[i]->name);
+    g_value_unset (&value);
+  }
+  gst_object_unref (e);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_caps)
 {
   Fixture f;
@@ -381,6 +406,7 @@ rdencoder_suite (void)
   GST_ELEMENT_REGISTER (rdencoder, NULL);
   suite_add_tcase (s, tc);
   tcase_set_timeout (tc, 60);
+  tcase_add_test (tc, test_defaults);
   tcase_add_test (tc, test_caps);
   tcase_add_test (tc, test_one_way);
   tcase_add_test (tc, test_max_payload_size);

@@ -101,12 +101,20 @@ GST_START_TEST (rows_that_get_features)
         " token-side-info=all model=",
     "codec=" SIDE_CODEC_BLOCKS " model="
   };
+  /* one buffer, in frames of four tokens and the rest */
+  const Setup cut = { "chunk-tokens=64", "codec=" SIDE_CODEC_BLOCKS
+        " frame-tokens=4 token-side-info=all model=",
+    "codec=" SIDE_CODEC_BLOCKS " model="
+  };
   guint n = prompt_length ();
+
+  fail_unless (n > 4 && n < 64);
 
   expect_rows (&none, 0, FALSE);
   expect_rows (&generated, N_TOKENS - 1, FALSE);
   expect_rows (&embedding, n + N_TOKENS - 1, TRUE);
   expect_rows (&blocks, n + N_TOKENS - 1, TRUE);
+  expect_rows (&cut, n + N_TOKENS - 1, TRUE);
 }
 
 GST_END_TEST;

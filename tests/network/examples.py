@@ -1,6 +1,8 @@
 #!/usr/bin/python3
-"""The example applications: the head half in C, the tail half in Python, over udp on loopback."""
+"""The example applications: the head half in C, the tail half in Python, over udp on loopback; a string that changes while it plays."""
 import pathlib
+import re
+import statistics
 import subprocess
 
 import harness
@@ -51,6 +53,20 @@ def test_head_without_a_model():
     _text, log = head.communicate(timeout=SECONDS)
     check(head.returncode == 1, f"status {head.returncode}")
     check(b"/nonexistent/model.gguf" in log, f"the file is not named: {log.decode()}")
+
+
+def test_settings_change_while_it_plays():
+    """Packing on and off, and what the tokens of each setting took."""
+    player = start(harness.tool("ST_CHANGE_QUALITY"), f"--model={tiny_model()}", "--split=2", "--codec=f32", "--max-tokens=400", "--step=40", "Hello")
+    text, log = finish(player, "change-quality")
+    shown = [(pack == "true", float(bits)) for pack, bits in re.findall(r"pack=(true|false): (\d+) bits per token", log)]
+    check(text, "no text")
+    check(len(shown) >= 6, f"{len(shown)} settings were shown: {log}")
+    packed = [bits for pack, bits in shown if pack]
+    plain = [bits for pack, bits in shown if not pack]
+    # the first setting has the stream's header, and each a few tokens of the one before
+    check(statistics.mean(packed[1:]) < statistics.mean(plain), f"packing makes no difference: {log}")
+    check(re.search(r"on the whole: \d+ bits per token", log), f"no figure for the session: {log}")
 
 
 if __name__ == "__main__":

@@ -87,4 +87,5 @@ def model_id(data, tokenizer_id):
     return result.hexdigest()
 
 
-print(model_id(open(sys.argv[1], "rb").read(), sys.argv[2].encode()))
+if __name__ == "__main__":
+    print(model_id(open(sys.argv[1], "rb").read(), sys.argv[2].encode()))

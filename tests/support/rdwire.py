@@ -498,7 +498,7 @@ def bad():
     # more ids than so few bytes can hold
     yield "INVALID", sealed(b"\x21" + varint(65536) + varint(65536) + b"\x20\4\xff\xff\xff\x7f")
     # a hit in the first place, where nothing is recent
-    yield "INVALID", sealed(tokens_body(1, rdids.rans.encode(rdids.TABLES, 1, [0, 4], [rdids.HIT, 0])), vtf=0x50)
+    yield "INVALID", sealed(tokens_body(1, rdids.rdrans.encode(rdids.TABLES, 1, [0, 4], [rdids.HIT, 0])), vtf=0x50)
     yield "INVALID", sealed(b"\x40\3\3abc")
     yield "INVALID", sealed(b"\x40\0\2abc")
     yield "INVALID", sealed(b"\x40\0\2")

@@ -1,22 +1,11 @@
 /* A codec for tests of token side information. */
 #include "tests/support/side-codec.h"
 #include <string.h>
-#include "codec/codec-class.h"
 #include "elements/common/gstrdframes.h"
-
-typedef struct
-{
-  RdCodec parent;
-  RdCodecInfo info;
-} SideCodec;
+#include "tests/support/test-codec.h"
 
 static gint n_rows[2];
 static gchar model_id[65];
-
-RdCodec *__wrap_rd_codec_new (const gchar * name, guint hidden_size,
-    GError ** error);
-RdCodec *__real_rd_codec_new (const gchar * name, guint hidden_size,
-    GError ** error);
 
 guint
 side_codec_rows (gboolean features)
@@ -102,38 +91,21 @@ side_needs_features (const RdCodec * codec, const guint8 * payload,
   return size > 0 && payload[0];
 }
 
-static const RdCodecInfo *
-side_info (const RdCodec * codec)
-{
-  return &((const SideCodec *) codec)->info;
-}
-
-static void
-side_free (RdCodec * codec)
-{
-  g_free (codec);
-}
-
 RdCodec *
 __wrap_rd_codec_new (const gchar * name, guint hidden_size, GError ** error)
 {
   static const RdCodecClass klass = {
     .bound = side_bound,.encode = side_encode,.check = side_check,
-    .decode = side_decode,.free = side_free,.info = side_info,
-    .needs_features = side_needs_features
+    .decode = side_decode,.free = test_codec_free,.set = test_codec_set,
+    .info = test_codec_info,.needs_features = side_needs_features
   };
   static const gchar *const names[] = { SIDE_CODEC_NONE, SIDE_CODEC_EMBEDDING,
     SIDE_CODEC_BLOCKS, NULL
   };
-  SideCodec *codec;
 
   if (!name || !g_strv_contains (names, name))
     return __real_rd_codec_new (name, hidden_size, error);
-  codec = g_new0 (SideCodec, 1);
-  codec->parent.klass = &klass;
-  codec->parent.id = g_intern_string (name);
-  codec->parent.hidden_size = hidden_size;
-  codec->parent.limit = G_MAXFLOAT;
+  TestCodec *codec = (TestCodec *) test_codec_new (&klass, name, hidden_size);
   codec->info.model_name = "tiny";
   codec->info.split_layer = strcmp (name, SIDE_CODEC_NONE) == 0 ? 3 : 2;
   codec->info.hidden_size = 64;

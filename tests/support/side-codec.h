@@ -1,5 +1,5 @@
 /* A codec for tests of token side information: bits of the values xor bits of the features, so only just the same features give the
- * values back. A program that is linked with --wrap=rd_codec_new finds it under the names below; all others are as they were. */
+ * values back. A program that is linked with it (test-codec.h) finds it under the names below. */
 #pragma once
 #include "codec/codec.h"
 

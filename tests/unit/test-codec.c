@@ -1,9 +1,9 @@
 /* The codecs f32, f16, int8 and int4: golden vectors, exactness, limits, damaged payloads. */
 #include "codec/codec.h"
 #include "codec/simple/half.h"
+#include "tests/support/float-mode.h"
 #include "tests/support/test-model.h"
 
-#include <fenv.h>
 #include <math.h>
 #include <string.h>
 
@@ -365,50 +365,21 @@ test_int8_range (void)
   }
 }
 
-/* Flush to zero and denormals are zero, where the CPU has them (valgrind's has not). */
-static guint32
-get_flush_mode (void)
-{
-#ifdef __SSE__
-  return __builtin_ia32_stmxcsr () & 0x8040;
-#else
-  return 0;
-#endif
-}
-
+/* Codes the same states in mode @mode of the thread; it must be set afterwards, too. */
 static void
-set_flush_mode (guint32 mode)
-{
-#ifdef __SSE__
-  __builtin_ia32_ldmxcsr ((__builtin_ia32_stmxcsr () & ~0x8040u) | mode);
-#else
-  (void) mode;
-#endif
-}
-
-/* Codes the same states with the thread's rounding mode and flush to zero set; they must be set afterwards, too. */
-static void
-check_mode (RdCodec * codec, const gfloat * x, gint rounding,
+check_mode (RdCodec * codec, const gfloat * x, guint mode,
     const GByteArray * expected, const gfloat * expected_x)
 {
   g_autofree gfloat *y = g_new (gfloat, 3 * 577);
-  guint32 flush, flush_after;
-  gint rounding_after;
-  gboolean packed, ok;
+  gboolean packed, ok, kept;
 
-  fesetround (rounding);
-  set_flush_mode (0x8040);
-  flush = get_flush_mode ();
+  guint32 flush = rd_float_mode_enter (mode);
   g_autoptr (GByteArray) out = encode (codec, x, 3, FALSE, &packed);
   ok = decode (codec, out->data, out->len, FALSE, y, 3, NULL);
-  rounding_after = fegetround ();
-  flush_after = get_flush_mode ();
-  set_flush_mode (0);
-  fesetround (FE_TONEAREST);
+  kept = rd_float_mode_leave (mode, flush);
 
   g_assert_true (ok);
-  g_assert_cmpint (rounding_after, ==, rounding);
-  g_assert_cmphex (flush_after, ==, flush);
+  g_assert_true (kept);
   g_assert_cmpmem (out->data, out->len, expected->data, expected->len);
   g_assert_cmpmem (y, 3 * 577 * sizeof *y, expected_x, 3 * 577 * sizeof *y);
 }
@@ -416,12 +387,6 @@ check_mode (RdCodec * codec, const gfloat * x, gint rounding,
 static void
 test_floating_point_mode (void)
 {
-  static const gint modes[] = {
-#if defined (FE_UPWARD) && defined (FE_DOWNWARD) && defined (FE_TOWARDZERO)
-    FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO,
-#endif
-    FE_TONEAREST
-  };
   g_autofree gfloat *x = make_states (3, 577, 9);
 
   for (guint i = 0; i < 577; i++)
@@ -433,8 +398,8 @@ test_floating_point_mode (void)
     g_autoptr (GByteArray) out = encode (codec, x, 3, FALSE, &packed);
 
     g_assert_true (decode (codec, out->data, out->len, FALSE, y, 3, NULL));
-    for (guint m = 0; m < G_N_ELEMENTS (modes); m++)
-      check_mode (codec, x, modes[m], out, y);
+    for (guint mode = 0; mode < RD_N_FLOAT_MODES; mode++)
+      check_mode (codec, x, mode, out, y);
   }
 }
 
@@ -581,6 +546,7 @@ test_names (void)
   g_assert_false (rd_codec_is_builtin (NULL));
   assert_new_fails (NULL, 576, RD_CODEC_ERROR_UNKNOWN);
   assert_new_fails ("F16", 576, RD_CODEC_ERROR_UNKNOWN);
+  assert_new_fails ("F16", 0, RD_CODEC_ERROR_UNKNOWN);
   assert_new_fails ("f16", 0, RD_CODEC_ERROR_INPUT);
   assert_new_fails ("f16", RD_CODEC_MAX_HIDDEN_SIZE + 1, RD_CODEC_ERROR_INPUT);
   g_assert_null (rd_codec_new ("int5", 576, &error));

@@ -1,0 +1,302 @@
+#include "codec/training/calibrate.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include <glib/gstdio.h>
+
+#include "codec/training/calibrate-private.h"
+
+#define MIN_SEQUENCES RD_STATISTICS_HELD_OUT
+#define MAX_SEQUENCES 1000000
+#define MIN_LENGTH 16
+
+void
+rd_calibration_tell (const RdCalibration * c, const gchar * format, ...)
+{
+  g_autofree gchar *line = NULL;
+  va_list args;
+
+  if (c->options->tell == NULL)
+    return;
+  va_start (args, format);
+  line = g_strdup_vprintf (format, args);
+  va_end (args);
+  c->options->tell (line, c->options->user_data);
+}
+
+gboolean
+rd_calibration_ids (const RdCalibration * c, gsize index, gint32 * ids,
+    GError ** error)
+{
+  return rd_corpus_sequence (c->corpus, c->options->seed, index,
+      c->options->length, ids, NULL, error);
+}
+
+/* ---- checks before anything takes time ---- */
+
+static gboolean
+check_number (const gchar * what, gsize value, gsize min, gsize max,
+    GError ** error)
+{
+  if (value >= min && value <= max)
+    return TRUE;
+  g_set_error (error, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_OPTIONS,
+      "%s: %" G_GSIZE_FORMAT " is not in %" G_GSIZE_FORMAT "..%"
+      G_GSIZE_FORMAT, what, value, min, max);
+  return FALSE;
+}
+
+static gboolean
+check_options (const RdCalibrateOptions * options, GError ** error)
+{
+  if (!(options->lambda >= 0 && options->lambda <= 1)) {
+    g_set_error (error, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_OPTIONS,
+        "lambda: %g is not in 0..1", options->lambda);
+    return FALSE;
+  }
+  return check_number ("tokens of a sequence", options->length, MIN_LENGTH,
+      RD_CALIBRATE_MAX_LENGTH, error)
+      && check_number ("sequences", options->sequences, MIN_SEQUENCES,
+      MAX_SEQUENCES, error)
+      && check_number ("sequences with gradients",
+      options->gradient_sequences, MIN_SEQUENCES, options->sequences, error);
+}
+
+/* Windows of another vocabulary would overlap with nothing. */
+static gboolean
+check_windows (const RdCalibration * c, guint vocab, GError ** error)
+{
+  const RdCalibrateOptions *options = c->options;
+
+  for (gsize w = 0; w < options->n_windows; w++) {
+    for (gsize i = 0; i < options->windows[w].n; i++) {
+      const gint32 id = options->windows[w].ids[i];
+
+      if (id >= 0 && (guint) id < vocab)
+        continue;
+      g_set_error (error, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_TEXT,
+          "window %" G_GSIZE_FORMAT " of the test set has the id %d, which the "
+          "model's vocabulary of %u does not have: it is of another tokenizer",
+          w, id, vocab);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+static gboolean
+check_overlap (const RdCalibration * c, GError ** error)
+{
+  RdOverlap overlap;
+
+  if (!rd_corpus_find_overlap (c->corpus, c->options->windows,
+          c->options->n_windows, RD_CORPUS_OVERLAP, &overlap))
+    return TRUE;
+  g_set_error (error, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_TEXT,
+      "%s: from token %" G_GSIZE_FORMAT " on it has %d tokens of the test set "
+      "(window %" G_GSIZE_FORMAT ", from %" G_GSIZE_FORMAT " on): what is "
+      "measured on that would be worth nothing. Leave the file's chapter out",
+      overlap.file, overlap.file_at, RD_CORPUS_OVERLAP, overlap.window,
+      overlap.window_at);
+  return FALSE;
+}
+
+static gboolean
+open_text (RdCalibration * c, GError ** error)
+{
+  StModel *model = rd_states_model (c->states);
+  const RdCalibrateOptions *options = c->options;
+  StTokenizer *tokenizer = st_model_tokenizer (model);
+  g_autofree gint32 *ids = NULL;
+
+  if (tokenizer == NULL) {
+    g_set_error (error, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_TEXT,
+        "%s has no tokenizer: take the whole model", options->model);
+    return FALSE;
+  }
+  c->corpus = rd_corpus_new (tokenizer, options->texts, error);
+  if (c->corpus == NULL
+      || !check_windows (c, st_model_config (model)->vocab_size, error)
+      || !check_overlap (c, error))
+    return FALSE;
+  /* the last sequence tells whether there are enough */
+  ids = g_new (gint32, options->length);
+  return rd_calibration_ids (c, options->sequences - 1, ids, error);
+}
+
+/* ---- set-up ---- */
+
+static const gchar *
+side_info_text (const RdCalibrateOptions * options, gchar ** owned)
+{
+  if (options->side_info == RD_SIDE_INFO_NONE)
+    return "none";
+  if (options->side_info == RD_SIDE_INFO_EMBEDDING)
+    return "embedding";
+  *owned = g_strdup_printf ("blocks=%u", options->n_blocks);
+  return *owned;
+}
+
+static gchar *
+describe (const RdCalibration * c)
+{
+  const RdCalibrateOptions *options = c->options;
+  g_autofree gchar *owned = NULL;
+
+  return g_strdup_printf ("model %s, split %u, side-info %s, text %s, "
+      "sequences %" G_GSIZE_FORMAT ", gradient-sequences %" G_GSIZE_FORMAT
+      ", length %" G_GSIZE_FORMAT ", seed %" G_GUINT64_FORMAT,
+      st_model_id (rd_states_model (c->states)), options->split_layer,
+      side_info_text (options, &owned), rd_corpus_id (c->corpus),
+      options->sequences, options->gradient_sequences, options->length,
+      options->seed);
+}
+
+static gboolean
+set_up (RdCalibration * c, GError ** error)
+{
+  const RdCalibrateOptions *options = c->options;
+  const RdStatesOptions states = { options->split_layer, options->side_info,
+    options->n_blocks, options->length, options->threads
+  };
+  RdStatisticsSize size = {.length = options->length,.sequences =
+        options->sequences,.gradient_sequences =
+        options->gradient_sequences,.features =
+        options->side_info != RD_SIDE_INFO_NONE
+  };
+
+  if (!check_options (options, error))
+    return FALSE;
+  c->states = rd_states_new (options->model, &states, error);
+  if (c->states == NULL || !open_text (c, error))
+    return FALSE;
+  size.hidden_size = st_model_config (rd_states_model (c->states))->hidden_size;
+  if (!check_number ("hidden size", size.hidden_size, 1, RD_LEARNED_MAX_HIDDEN,
+          error))
+    return FALSE;
+  c->checkpoint = options->checkpoint ? g_strdup (options->checkpoint) :
+      g_strconcat (options->output, ".checkpoint", NULL);
+  c->settings = describe (c);
+  c->statistics = rd_statistics_new (&size, error);
+  return c->statistics != NULL;
+}
+
+static void
+clear (RdCalibration * c)
+{
+  rd_statistics_free (c->statistics);
+  rd_states_free (c->states);
+  g_clear_pointer (&c->corpus, rd_corpus_free);
+  g_free (c->settings);
+  g_free (c->checkpoint);
+}
+
+/* ---- texts of the file ---- */
+
+static gchar *
+list_domains (const RdCorpus * corpus)
+{
+  GString *list = g_string_new (NULL);
+
+  for (guint i = 0; i < rd_corpus_n_domains (corpus); i++)
+    g_string_append_printf (list, "%s%s (%" G_GSIZE_FORMAT " tokens)",
+        i > 0 ? ", " : "", rd_corpus_domain_name (corpus, i),
+        rd_corpus_domain_tokens (corpus, i));
+  return g_string_free (list, FALSE);
+}
+
+/* The command that makes this file, without what the result does not depend on, and without the paths of one machine. */
+static gchar *
+make_command (const RdCalibration * c)
+{
+  const RdCalibrateOptions *options = c->options;
+  g_autofree gchar *owned = NULL, *model = g_path_get_basename (options->model);
+  GString *command = g_string_new ("rdtrain calibrate");
+
+  g_string_append_printf (command, " --model %s --split %u", model,
+      options->split_layer);
+  for (const gchar * const *text = options->texts; *text != NULL; text++) {
+    g_autofree gchar *name = g_path_get_basename (*text);
+
+    g_string_append_printf (command, " --text %s", name);
+  }
+  g_string_append_printf (command, " --side-info %s --sequences %"
+      G_GSIZE_FORMAT " --gradient-sequences %" G_GSIZE_FORMAT " --length %"
+      G_GSIZE_FORMAT " --seed %" G_GUINT64_FORMAT " --lambda %g",
+      side_info_text (options, &owned), options->sequences,
+      options->gradient_sequences, options->length, options->seed,
+      options->lambda);
+  return g_string_free (command, FALSE);
+}
+
+static void
+set_provenance (const RdCalibration * c, RdLearnedParameters * p)
+{
+  const RdStatistics *s = c->statistics;
+
+  p->provenance = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
+      g_free);
+  g_hash_table_insert (p->provenance, g_strdup ("tool"),
+      g_strdup (PACKAGE " " VERSION " rdtrain calibrate"));
+  g_hash_table_insert (p->provenance, g_strdup ("command"), make_command (c));
+  g_hash_table_insert (p->provenance, g_strdup ("text.id"),
+      g_strdup (rd_corpus_id (c->corpus)));
+  g_hash_table_insert (p->provenance, g_strdup ("text.domains"),
+      list_domains (c->corpus));
+  if (c->options->sources != NULL)
+    g_hash_table_insert (p->provenance, g_strdup ("text.sources"),
+        g_strdup (c->options->sources));
+  g_hash_table_insert (p->provenance, g_strdup ("tokens"),
+      g_strdup_printf ("%" G_GSIZE_FORMAT " for moments, %" G_GSIZE_FORMAT
+          " for gradients and tables", s->states[0].n + s->states[1].n,
+          s->gradients.n));
+}
+
+static void
+set_texts (const RdCalibration * c, RdLearnedParameters * p)
+{
+  StModel *model = rd_states_model (c->states);
+  const gchar *id = st_model_id (model);
+
+  for (gsize i = 0; i < sizeof (p->model_id); i++)
+    p->model_id[i] = (guint8) (g_ascii_xdigit_value (id[2 * i]) << 4
+        | g_ascii_xdigit_value (id[2 * i + 1]));
+  p->model_name = g_strdup (st_model_config (model)->name);
+  p->name = g_strdup_printf ("codec for %s, split before block %u",
+      p->model_name, p->split_layer);
+  p->license = g_strdup ("Apache-2.0");
+  set_provenance (c, p);
+}
+
+/* ---- the whole ---- */
+
+static gboolean
+run (RdCalibration * c, GError ** error)
+{
+  g_autoptr (RdLearnedParameters) parameters = NULL;
+
+  if (!set_up (c, error) || !rd_calibration_gather (c, error))
+    return FALSE;
+  parameters = rd_calibration_fit (c, error);
+  if (parameters == NULL)
+    return FALSE;
+  set_texts (c, parameters);
+  if (!rd_learned_parameters_save (parameters, c->options->output, error))
+    return FALSE;
+  if (!c->options->keep_checkpoint)
+    g_unlink (c->checkpoint);
+  return TRUE;
+}
+
+gboolean
+rd_calibrate (const RdCalibrateOptions * options, GError ** error)
+{
+  RdCalibration c = {.options = options };
+  gboolean ok = run (&c, error);
+
+  clear (&c);
+  return ok;
+}
+
+G_DEFINE_QUARK (rd_calibrate_error_quark, rd_calibrate_error)

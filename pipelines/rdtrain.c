@@ -1,0 +1,313 @@
+/* rdtrain: makes codec files. `rdtrain calibrate` fits one to a model that stays as it is. */
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "codec/training/calibrate.h"
+#include "pipelines/eval/progress.h"
+#include "pipelines/eval/testset.h"
+
+#define EXIT_USAGE 2
+#define EXIT_INTERRUPTED 130
+#define TERMINAL_INTERVAL (G_TIME_SPAN_SECOND / 4)
+#define LOG_INTERVAL (10 * G_TIME_SPAN_SECOND)
+#define CLEAR_LINE "\r\033[K"
+
+static const gchar usage[] =
+    "Usage: rdtrain COMMAND [OPTION...]\n\n"
+    "Makes codec files for the hidden states of a language model.\n\n"
+    "Commands:\n"
+    "  calibrate    fits a codec to a model, a split and text; the model stays "
+    "as it is\n\n" "rdtrain COMMAND --help lists a command's options.\n";
+static const gchar summary[] =
+    "Fits a codec to the hidden states of MODEL before block K on TEXT and "
+    "writes it to\nOUTPUT, a codec file for rdencoder and rddecoder. TEXT is a "
+    "file or a folder with\nfiles *.txt (and folders of such); --text may be "
+    "given several times. What is coded\nlater should be of the same kind; "
+    "what is measured later must not be in it.";
+static const gchar description[] =
+    "Example:\n"
+    "  rdtrain calibrate --model model.gguf --split 10 --text novels --text "
+    "manuals \\\n    --exclude-windows tests/data/rd-testset.json --output "
+    "rdcodec-model-split10.gguf\n\n"
+    "A pass over the text takes the states' moments and, for the first "
+    "sequences, how\nsensitive the output is to them; then transform, steps "
+    "and tables are fitted. An\ninterrupted run (Ctrl-C) leaves OUTPUT"
+    ".checkpoint, from which --resume goes on with\nthe same result. The same "
+    "model, text and options give the same file on one machine.\n\n"
+    "Exit status: 0 written, 1 an error (OUTPUT is left as it was), 2 wrong "
+    "usage,\n130 interrupted.";
+
+/* What the command line says. */
+typedef struct
+{
+  gchar *model, *output, *side_info, *windows, *sources, *checkpoint;
+  gchar **texts;
+  gint split, sequences, gradient_sequences, length, threads;
+  gint64 seed;
+  gdouble lambda;
+  gboolean resume, keep, recompute, quiet;
+} Arguments;
+
+static gint cancelled;
+
+static void
+on_signal (int number)
+{
+  (void) number;
+  __atomic_store_n (&cancelled, 1, __ATOMIC_RELAXED);
+}
+
+/* The first Ctrl-C ends the work with a checkpoint, a second one at once. */
+static void
+catch_signals (void)
+{
+  struct sigaction action = {.sa_handler = on_signal };
+
+  action.sa_flags = (int) SA_RESETHAND;
+  sigaction (SIGINT, &action, NULL);
+  sigaction (SIGTERM, &action, NULL);
+}
+
+/* ---- what is told ---- */
+
+typedef struct
+{
+  gboolean quiet, terminal;
+  gint64 told;
+} Teller;
+
+static void
+on_progress (const RdCalibrateProgress * progress, gpointer user_data)
+{
+  Teller *teller = user_data;
+  const gint64 now = g_get_monotonic_time ();
+  g_autofree gchar *left = NULL;
+
+  if (teller->quiet || now - teller->told
+      < (teller->terminal ? TERMINAL_INTERVAL : LOG_INTERVAL))
+    return;
+  teller->told = now;
+  left = eval_progress_duration (progress->seconds_left);
+  g_printerr ("%s%" G_GSIZE_FORMAT " of %" G_GSIZE_FORMAT
+      " sequences, %.0f tokens/s, about %s left%s",
+      teller->terminal ? CLEAR_LINE : "", progress->done, progress->sequences,
+      progress->tokens_per_second, left, teller->terminal ? "" : "\n");
+}
+
+static void
+on_tell (const gchar * line, gpointer user_data)
+{
+  const Teller *teller = user_data;
+
+  if (!teller->quiet)
+    g_printerr ("%s%s\n", teller->terminal ? CLEAR_LINE : "", line);
+}
+
+/* ---- arguments ---- */
+
+static gboolean
+fail_usage (GError ** error, const gchar * message)
+{
+  g_set_error_literal (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+      message);
+  return FALSE;
+}
+
+/* none, embedding or blocks=N. */
+static gboolean
+parse_side_info (const gchar * text, RdCalibrateOptions * options,
+    GError ** error)
+{
+  static const gchar blocks[] = "blocks=";
+  guint64 n;
+
+  options->side_info = RD_SIDE_INFO_NONE;
+  if (text == NULL || strcmp (text, "none") == 0)
+    return TRUE;
+  options->side_info = RD_SIDE_INFO_EMBEDDING;
+  if (strcmp (text, "embedding") == 0)
+    return TRUE;
+  options->side_info = RD_SIDE_INFO_BLOCKS;
+  if (g_str_has_prefix (text, blocks)
+      && g_ascii_string_to_unsigned (text + strlen (blocks), 10, 1, 1024, &n,
+          NULL)) {
+    options->n_blocks = (guint) n;
+    return TRUE;
+  }
+  return fail_usage (error,
+      "--side-info is none, embedding or blocks=N (N from 1)");
+}
+
+static gboolean
+check_arguments (const Arguments * a, gint argc, GError ** error)
+{
+  if (argc != 1 || a->model == NULL || a->output == NULL || a->texts == NULL)
+    return fail_usage (error,
+        "needs --model=MODEL, --split=K, --text=TEXT and --output=OUTPUT, and "
+        "no other arguments");
+  if (a->split < 1)
+    return fail_usage (error, "--split=K: K is at least 1");
+  if (a->sequences < 1 || a->gradient_sequences < 1 || a->length < 1
+      || a->threads < 0 || a->seed < 0)
+    return fail_usage (error, "numbers of sequences and tokens are at least "
+        "1, --threads and --seed at least 0");
+  return TRUE;
+}
+
+static gboolean
+set_options (const Arguments * a, RdCalibrateOptions * options, GError ** error)
+{
+  *options = (RdCalibrateOptions) {
+  .model = a->model,.split_layer = (guint) a->split,.texts =
+        (const gchar * const *) a->texts,.output = a->output,.sequences =
+        (gsize) a->sequences,.gradient_sequences =
+        (gsize) a->gradient_sequences,.length = (gsize) a->length,.seed =
+        (guint64) a->seed,.lambda = a->lambda,.sources = a->sources,.threads =
+        (guint) a->threads,.recompute = a->recompute,.checkpoint =
+        a->checkpoint,.resume = a->resume,.keep_checkpoint = a->keep,.cancel =
+        &cancelled,.progress = on_progress,.tell = on_tell,};
+  return parse_side_info (a->side_info, options, error);
+}
+
+/* ---- the command ---- */
+
+static gboolean
+calibrate (const Arguments * a, RdCalibrateOptions * options, GError ** error)
+{
+  g_autoptr (EvalTestset) testset = NULL;
+  g_autofree RdIds *windows = NULL;
+
+  if (a->windows != NULL) {
+    testset = eval_testset_load (a->windows, G_MAXINT32, G_MAXINT32, 0, error);
+    if (testset == NULL)
+      return FALSE;
+    options->n_windows = testset->texts->len;
+    windows = g_new (RdIds, options->n_windows);
+    for (guint i = 0; i < testset->texts->len; i++) {
+      const EvalText *text = g_ptr_array_index (testset->texts, i);
+
+      windows[i] = (RdIds) {
+      text->ids, text->n};
+    }
+    options->windows = windows;
+  }
+  return rd_calibrate (options, error);
+}
+
+static GOptionContext *
+make_context (Arguments * a)
+{
+  const GOptionEntry entries[] = {
+    {"model", 'm', 0, G_OPTION_ARG_FILENAME, &a->model,
+        "Language model (GGUF) with all its blocks", "MODEL"},
+    {"split", 'k', 0, G_OPTION_ARG_INT, &a->split,
+        "Hidden states before block K", "K"},
+    {"text", 't', 0, G_OPTION_ARG_FILENAME_ARRAY, &a->texts,
+        "Text file, or folder of such", "TEXT"},
+    {"output", 'o', 0, G_OPTION_ARG_FILENAME, &a->output, "Codec file",
+        "OUTPUT"},
+    {"exclude-windows", 0, 0, G_OPTION_ARG_FILENAME, &a->windows,
+          "Test windows; text with 24 consecutive tokens of them is refused",
+        "JSON"},
+    {"side-info", 0, 0, G_OPTION_ARG_STRING, &a->side_info,
+          "none, or prediction from what both sides know of the token: "
+          "embedding, or blocks=N, the state behind the first N blocks",
+        "WHAT"},
+    {"sequences", 0, 0, G_OPTION_ARG_INT, &a->sequences,
+        "Sequences for the states' moments (240)", "N"},
+    {"gradient-sequences", 0, 0, G_OPTION_ARG_INT, &a->gradient_sequences,
+        "How many of them get gradients, too (80)", "N"},
+    {"length", 0, 0, G_OPTION_ARG_INT, &a->length,
+        "Tokens of a sequence (512)", "N"},
+    {"seed", 0, 0, G_OPTION_ARG_INT64, &a->seed,
+        "What is random depends on it alone (0)", "N"},
+    {"lambda", 0, 0, G_OPTION_ARG_DOUBLE, &a->lambda,
+        "Weight of a bit against a squared error of one step (0.03)", "X"},
+    {"sources", 0, 0, G_OPTION_ARG_STRING, &a->sources,
+        "For the codec file: what the texts are, and their licences", "TEXT"},
+    {"threads", 0, 0, G_OPTION_ARG_INT, &a->threads,
+        "0: one per CPU (0)", "N"},
+    {"recompute", 0, 0, G_OPTION_ARG_NONE, &a->recompute,
+        "A seventh of the memory for gradients, in 5/4 of the time", NULL},
+    {"checkpoint", 0, 0, G_OPTION_ARG_FILENAME, &a->checkpoint,
+        "Where an interrupted run is kept (OUTPUT.checkpoint)", "FILE"},
+    {"resume", 'r', 0, G_OPTION_ARG_NONE, &a->resume,
+        "Go on from the checkpoint, if there is one", NULL},
+    {"keep-checkpoint", 0, 0, G_OPTION_ARG_NONE, &a->keep,
+        "Keep it when the codec file is written", NULL},
+    {"quiet", 'q', 0, G_OPTION_ARG_NONE, &a->quiet, "Print errors only", NULL},
+    {NULL}
+  };
+  GOptionContext *context = g_option_context_new ("");
+
+  g_option_context_add_main_entries (context, entries, NULL);
+  g_option_context_set_summary (context, summary);
+  g_option_context_set_description (context, description);
+  return context;
+}
+
+static void
+arguments_clear (Arguments * a)
+{
+  g_free (a->model);
+  g_free (a->output);
+  g_free (a->side_info);
+  g_free (a->windows);
+  g_free (a->sources);
+  g_free (a->checkpoint);
+  g_strfreev (a->texts);
+}
+
+static int
+run_calibrate (gint argc, gchar ** argv, Arguments * a)
+{
+  g_autoptr (GOptionContext) context = make_context (a);
+  g_autoptr (GError) error = NULL;
+  Teller teller = {.terminal = isatty (STDERR_FILENO) };
+  RdCalibrateOptions options;
+
+  if (!g_option_context_parse (context, &argc, &argv, &error)
+      || !check_arguments (a, argc, &error)
+      || !set_options (a, &options, &error)) {
+    g_printerr ("rdtrain calibrate: %s (see rdtrain calibrate --help)\n",
+        error->message);
+    return EXIT_USAGE;
+  }
+  teller.quiet = a->quiet;
+  options.user_data = &teller;
+  catch_signals ();
+  if (calibrate (a, &options, &error))
+    return EXIT_SUCCESS;
+  g_printerr ("%srdtrain calibrate: %s\n", teller.terminal ? CLEAR_LINE : "",
+      error->message);
+  return g_error_matches (error, RD_CALIBRATE_ERROR,
+      RD_CALIBRATE_ERROR_INTERRUPTED) ? EXIT_INTERRUPTED : EXIT_FAILURE;
+}
+
+int
+main (int argc, char **argv)
+{
+  Arguments arguments = {.sequences = RD_CALIBRATE_SEQUENCES,
+    .gradient_sequences = RD_CALIBRATE_GRADIENT_SEQUENCES,
+    .length = RD_CALIBRATE_LENGTH,.lambda = RD_CALIBRATE_LAMBDA
+  };
+  int status;
+
+  setlocale (LC_ALL, "");
+  if (argc >= 2 && strcmp (argv[1], "--help") == 0) {
+    g_print ("%s", usage);
+    return EXIT_SUCCESS;
+  }
+  if (argc < 2 || strcmp (argv[1], "calibrate") != 0) {
+    g_printerr ("%s", usage);
+    return EXIT_USAGE;
+  }
+  g_set_prgname ("rdtrain calibrate");
+  argv[1] = argv[0];
+  status = run_calibrate (argc - 1, argv + 1, &arguments);
+  arguments_clear (&arguments);
+  return status;
+}

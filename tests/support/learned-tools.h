@@ -1,0 +1,17 @@
+/* Codec files made up in memory: orthonormal transforms and Laplacian tables, of any hidden size. */
+#pragma once
+#include "codec/learned/learned.h"
+
+G_BEGIN_DECLS
+
+/** rd_test_parameters: parameters with token steps and @n_constants constants (100 (c + 1) in every third channel), steps of 8 (level 0) to about 1/31
+ * (level 127), coefficients of standard deviation 4 on the average. */
+RdLearnedParameters *rd_test_parameters (guint hidden_size, RdSideInfo side_info, guint n_constants);
+/** rd_test_save: to a new temporary file; unlink and free the path. */
+gchar *rd_test_save (RdLearnedParameters * parameters);
+/** rd_test_codec: rd_test_parameters() behind the interface of codecs. */
+RdCodec *rd_test_codec (guint hidden_size, RdSideInfo side_info, guint n_constants);
+/** rd_test_rows: rows that fit rd_test_parameters(); every ninth is close to a constant. Free with g_free(). */
+gfloat *rd_test_rows (gsize n, guint hidden_size, guint32 seed);
+
+G_END_DECLS
