@@ -9,6 +9,12 @@
 #define PAD (ALIGNMENT / sizeof (float))
 #define MAX_FLOATS (G_MAXSIZE / sizeof (float) - PAD)
 
+gsize
+rd_arena_padded (gsize n)
+{
+  return (n + PAD - 1) / PAD * PAD;
+}
+
 float *
 rd_arena_take (RdArena * arena, gsize rows, gsize cols)
 {
@@ -16,7 +22,7 @@ rd_arena_take (RdArena * arena, gsize rows, gsize cols)
   gsize n;
 
   if (!g_size_checked_mul (&n, rows, cols) || n > MAX_FLOATS
-      || !g_size_checked_add (&arena->n, arena->n, (n + PAD - 1) / PAD * PAD)
+      || !g_size_checked_add (&arena->n, arena->n, rd_arena_padded (n))
       || arena->n > MAX_FLOATS)
     arena->overflow = TRUE;
   return taken;

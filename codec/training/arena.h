@@ -14,6 +14,8 @@ typedef struct
 
 /** rd_arena_take: the next @rows x @cols floats, 64-byte aligned and not initialised; NULL while counting. */
 float *rd_arena_take (RdArena * arena, gsize rows, gsize cols);
+/** rd_arena_padded: floats that an array of @n takes. */
+gsize rd_arena_padded (gsize n);
 /** rd_arena_allocate: ends counting. Allocates what was counted; then the same calls of rd_arena_take() must follow. Error
  * ST_MODEL_ERROR_MEMORY, which names @what and its size. */
 gboolean rd_arena_allocate (RdArena * arena, const gchar * what, GError ** error);

@@ -7,27 +7,29 @@
 
 void
 rd_block_scratch_lay_out (RdBlockScratch * scratch, const RdWeights * weights,
-    RdArena * arena)
+    guint rank, RdArena * arena)
 {
   const gsize t = weights->max_tokens;
   const gsize queries = rd_weights_queries (weights);
   const gsize keys = rd_weights_keys (weights);
   const gsize rows = MIN (t, RD_ATTENTION_ROWS);
 
-  scratch->narrow = rd_arena_take (arena, t, weights->config.hidden_size);
-  scratch->wide[0] = rd_arena_take (arena, t, weights->config.ff_size);
-  scratch->wide[1] = rd_arena_take (arena, t, weights->config.ff_size);
+  for (guint i = 0; i < 2; i++) {
+    scratch->narrow[i] = rd_arena_take (arena, t, weights->config.hidden_size);
+    scratch->wide[i] = rd_arena_take (arena, t, weights->config.ff_size);
+  }
   scratch->d_q = rd_arena_take (arena, t, queries);
   scratch->d_out = rd_arena_take (arena, t, queries);
   scratch->d_k = rd_arena_take (arena, t, keys);
   scratch->d_v = rd_arena_take (arena, t, keys);
   scratch->scores = rd_arena_take (arena, rows, t);
   scratch->d_scores = rd_arena_take (arena, rows, t);
+  scratch->d_low = rd_arena_take (arena, t, (gsize) RD_GROUP_MAX * rank);
 }
 
 void
 rd_block_kept_lay_out (RdBlockKept * kept, const RdWeights * weights,
-    RdArena * arena)
+    guint rank, RdArena * arena)
 {
   const gsize t = weights->max_tokens;
   const gsize queries = rd_weights_queries (weights);
@@ -40,108 +42,207 @@ rd_block_kept_lay_out (RdBlockKept * kept, const RdWeights * weights,
   kept->attention = rd_arena_take (arena, t, queries);
   kept->gate = rd_arena_take (arena, t, weights->config.ff_size);
   kept->up = rd_arena_take (arena, t, weights->config.ff_size);
+  for (guint i = 0; i < RD_N_GROUPS; i++)
+    kept->low[i] = rd_arena_take (arena, t, (gsize) RD_GROUP_MAX * rank);
 }
 
 static RdAttention
-attention_of (const RdWeights * weights, gsize t, const RdBlockKept * kept,
+attention_of (const RdBlock * block, const RdBlockKept * kept,
     const RdBlockScratch * scratch)
 {
+  const StModelConfig *config = &block->weights->config;
+
   return (RdAttention) {
-  .t = t,.n_heads = weights->config.n_heads,.n_kv_heads =
-        weights->config.n_kv_heads,.head_dim = weights->config.head_dim,.q =
-        kept->q,.k = kept->k,.v = kept->v,.scores =
-        scratch->scores,.d_scores = scratch->d_scores,};
+  .t = block->t,.n_heads = config->n_heads,.n_kv_heads =
+        config->n_kv_heads,.head_dim = config->head_dim,.q = kept->q,.k =
+        kept->k,.v = kept->v,.scores = scratch->scores,.d_scores =
+        scratch->d_scores,};
 }
 
 /* Queries and keys, forward with the sines and backward with the negated ones. */
 static void
-rotate (const RdWeights * weights, gsize t, const float *sines, float *q,
-    float *k)
+rotate (const RdBlock * block, const float *sines, float *q, float *k)
 {
+  const RdWeights *weights = block->weights;
   const StModelConfig *config = &weights->config;
 
-  rd_rope (q, weights->cosines, sines, t, config->n_heads, config->head_dim,
-      config->rope_dim);
-  rd_rope (k, weights->cosines, sines, t, config->n_kv_heads,
+  rd_rope (q, weights->cosines, sines, block->t, config->n_heads,
+      config->head_dim, config->rope_dim);
+  rd_rope (k, weights->cosines, sines, block->t, config->n_kv_heads,
       config->head_dim, config->rope_dim);
 }
 
-void
-rd_block_forward (const RdWeights * weights, guint layer, gsize t,
-    RdBlockKept * kept, const RdBlockScratch * scratch, float *y)
+static void
+normalise (const RdBlock * block, const float *x, const float *weight, float *y)
 {
-  const RdBlockWeights *w = &weights->blocks[layer];
-  const gsize d = weights->config.hidden_size, f = weights->config.ff_size;
-  const gsize queries = rd_weights_queries (weights);
-  const gsize keys = rd_weights_keys (weights);
-  const float eps = weights->config.rms_eps;
-  const RdAttention attention = attention_of (weights, t, kept, scratch);
-  float *norm = scratch->narrow, *act = scratch->wide[0];
+  rd_norm (x, weight, block->t, block->weights->config.hidden_size,
+      block->weights->config.rms_eps, y);
+}
 
-  rd_norm (kept->x, w->attn_norm, t, d, eps, norm);
-  rd_linear (norm, w->q, t, queries, d, FALSE, kept->q);
-  rd_linear (norm, w->k, t, keys, d, FALSE, kept->k);
-  rd_linear (norm, w->v, t, keys, d, FALSE, kept->v);
-  rotate (weights, t, weights->sines, kept->q, kept->k);
+static RdAdapterPass
+adapters_of (const RdBlock * block, RdGroup group)
+{
+  return (RdAdapterPass) {
+  block->adapters, block->weights->first_block + block->layer, group,
+        block->gate, block->t};
+}
+
+/* y[i] = or += the products of x with a group's matrices. */
+static void
+multiply (const RdBlock * block, RdGroup group, const float *x, float *low,
+    gboolean accumulate, float *const *y)
+{
+  const RdBlockWeights *w = &block->weights->blocks[block->layer];
+  const guint first = rd_group_first[group];
+
+  for (guint m = first; m < rd_group_first[group + 1]; m++) {
+    gsize outputs, inputs;
+
+    rd_matrix_shape (&block->weights->config, m, &outputs, &inputs);
+    rd_linear (x, w->matrices[m], block->t, outputs, inputs, accumulate,
+        y[m - first]);
+  }
+  if (block->adapters != NULL) {
+    const RdAdapterPass pass = adapters_of (block, group);
+
+    rd_adapters_forward (&pass, x, low, y);
+  }
+}
+
+void
+rd_block_forward (const RdBlock * block, RdBlockKept * kept,
+    const RdBlockScratch * scratch, float *y)
+{
+  const RdWeights *weights = block->weights;
+  const RdBlockWeights *w = &weights->blocks[block->layer];
+  const gsize d = block->t * weights->config.hidden_size;
+  const gsize f = block->t * weights->config.ff_size;
+  const RdAttention attention = attention_of (block, kept, scratch);
+  float *const qkv[] = { kept->q, kept->k, kept->v };
+  float *const gate_up[] = { kept->gate, kept->up };
+  float *norm = scratch->narrow[0], *act = scratch->wide[0];
+
+  normalise (block, kept->x, w->attn_norm, norm);
+  multiply (block, RD_GROUP_QKV, norm, kept->low[RD_GROUP_QKV], FALSE, qkv);
+  rotate (block, weights->sines, kept->q, kept->k);
   rd_attention (&attention, kept->attention);
-  memcpy (kept->middle, kept->x, t * d * sizeof (float));
-  rd_linear (kept->attention, w->o, t, d, queries, TRUE, kept->middle);
+  memcpy (kept->middle, kept->x, d * sizeof (float));
+  multiply (block, RD_GROUP_O, kept->attention, kept->low[RD_GROUP_O], TRUE,
+      &kept->middle);
 
-  rd_norm (kept->middle, w->ffn_norm, t, d, eps, norm);
-  rd_linear (norm, w->gate, t, f, d, FALSE, kept->gate);
-  rd_linear (norm, w->up, t, f, d, FALSE, kept->up);
-  memcpy (act, kept->gate, t * f * sizeof (float));
-  st_swiglu (act, kept->up, t * f);
-  memcpy (y, kept->middle, t * d * sizeof (float));
-  rd_linear (act, w->down, t, d, f, TRUE, y);
+  normalise (block, kept->middle, w->ffn_norm, norm);
+  multiply (block, RD_GROUP_GATE_UP, norm, kept->low[RD_GROUP_GATE_UP], FALSE,
+      gate_up);
+  memcpy (act, kept->gate, f * sizeof (float));
+  st_swiglu (act, kept->up, f);
+  memcpy (y, kept->middle, d * sizeof (float));
+  multiply (block, RD_GROUP_DOWN, act, kept->low[RD_GROUP_DOWN], TRUE, &y);
+}
+
+/* A block on its way back. */
+typedef struct
+{
+  const RdBlock *block;
+  const RdBlockKept *kept;
+  const RdBlockScratch *scratch;
+  RdGradient *gradient;         /* may be NULL */
+} Backward;
+
+/* d_x from d_y[i] of a group's matrices, and what x, their input, is needed for: derivatives by weights. */
+static void
+multiply_backward (const Backward * b, RdGroup group, const float *x,
+    const float *const *d_y, float *d_x)
+{
+  const RdWeights *weights = b->block->weights;
+  const RdBlockWeights *w = &weights->blocks[b->block->layer];
+  const guint first = rd_group_first[group];
+  RdGradient *gradient = b->gradient;
+
+  for (guint m = first; m < rd_group_first[group + 1]; m++) {
+    const float *d = d_y[m - first];
+    gsize outputs, inputs;
+
+    rd_matrix_shape (&weights->config, m, &outputs, &inputs);
+    rd_linear_backward (d, w->matrices[m], b->block->t, outputs, inputs,
+        m > first, d_x);
+    if (gradient != NULL && gradient->weights != NULL)
+      rd_linear_backward_weight (d, x, b->block->t, outputs, inputs,
+          rd_weights_gradient (weights, w->matrices[m], gradient->weights));
+  }
+  if (b->block->adapters != NULL) {
+    const RdAdapterPass pass = adapters_of (b->block, group);
+
+    rd_adapters_backward (&pass, x, b->kept->low[group], d_y,
+        b->scratch->d_low, d_x, gradient);
+  }
+}
+
+/* d (T, D) += from d_norm, the derivative by the normalised x. */
+static void
+normalise_backward (const Backward * b, const float *x, const float *weight,
+    const float *d_norm, float *d)
+{
+  const RdWeights *weights = b->block->weights;
+  const gsize hidden = weights->config.hidden_size;
+  const float eps = weights->config.rms_eps;
+
+  rd_norm_backward (x, weight, d_norm, b->block->t, hidden, eps, TRUE, d);
+  if (b->gradient != NULL && b->gradient->weights != NULL)
+    rd_norm_backward_weight (x, d_norm, b->block->t, hidden, eps,
+        rd_weights_gradient (weights, weight, b->gradient->weights));
 }
 
 /* The second half: d by the output becomes d by kept->middle. */
 static void
-feed_forward_backward (const RdWeights * weights, const RdBlockWeights * w,
-    gsize t, const RdBlockKept * kept, const RdBlockScratch * scratch, float *d)
+feed_forward_backward (const Backward * b, float *d)
 {
-  const gsize hidden = weights->config.hidden_size;
-  const gsize f = weights->config.ff_size;
-  float *d_gate = scratch->wide[0], *d_up = scratch->wide[1];
-  float *d_norm = scratch->narrow;
+  const RdBlockWeights *w = &b->block->weights->blocks[b->block->layer];
+  const gsize f = b->block->t * b->block->weights->config.ff_size;
+  const RdBlockKept *kept = b->kept;
+  float *d_norm = b->scratch->narrow[0], *norm = b->scratch->narrow[1];
+  float *d_gate = b->scratch->wide[0], *d_up = b->scratch->wide[1];
+  const float *const d_out[] = { d };
+  const float *const d_gate_up[] = { d_gate, d_up };
 
-  rd_linear_backward (d, w->down, t, hidden, f, FALSE, d_gate);
-  st_swiglu_backward (kept->gate, kept->up, t * f, d_gate, d_up);
-  rd_linear_backward (d_gate, w->gate, t, f, hidden, FALSE, d_norm);
-  rd_linear_backward (d_up, w->up, t, f, hidden, TRUE, d_norm);
-  rd_norm_backward (kept->middle, w->ffn_norm, d_norm, t, hidden,
-      weights->config.rms_eps, TRUE, d);
+  if (b->gradient != NULL) {
+    /* The input of the last matrix stays until d_up takes its place. */
+    memcpy (d_up, kept->gate, f * sizeof (float));
+    st_swiglu (d_up, kept->up, f);
+    normalise (b->block, kept->middle, w->ffn_norm, norm);
+  }
+  multiply_backward (b, RD_GROUP_DOWN, d_up, d_out, d_gate);
+  st_swiglu_backward (kept->gate, kept->up, f, d_gate, d_up);
+  multiply_backward (b, RD_GROUP_GATE_UP, norm, d_gate_up, d_norm);
+  normalise_backward (b, kept->middle, w->ffn_norm, d_norm, d);
 }
 
 /* The first half: d by kept->middle becomes d by kept->x. */
 static void
-attention_backward (const RdWeights * weights, const RdBlockWeights * w,
-    gsize t, const RdBlockKept * kept, const RdBlockScratch * scratch, float *d)
+attention_backward (const Backward * b, float *d)
 {
-  const gsize hidden = weights->config.hidden_size;
-  const gsize queries = rd_weights_queries (weights);
-  const gsize keys = rd_weights_keys (weights);
-  const RdAttention attention = attention_of (weights, t, kept, scratch);
-  float *d_norm = scratch->narrow;
+  const RdWeights *weights = b->block->weights;
+  const RdBlockWeights *w = &weights->blocks[b->block->layer];
+  const RdBlockScratch *s = b->scratch;
+  const RdAttention attention = attention_of (b->block, b->kept, s);
+  float *d_norm = s->narrow[0], *norm = s->narrow[1];
+  const float *const d_out[] = { d };
+  const float *const d_qkv[] = { s->d_q, s->d_k, s->d_v };
 
-  rd_linear_backward (d, w->o, t, hidden, queries, FALSE, scratch->d_out);
-  rd_attention_backward (&attention, scratch->d_out, scratch->d_q,
-      scratch->d_k, scratch->d_v);
-  rotate (weights, t, weights->back_sines, scratch->d_q, scratch->d_k);
-  rd_linear_backward (scratch->d_q, w->q, t, queries, hidden, FALSE, d_norm);
-  rd_linear_backward (scratch->d_k, w->k, t, keys, hidden, TRUE, d_norm);
-  rd_linear_backward (scratch->d_v, w->v, t, keys, hidden, TRUE, d_norm);
-  rd_norm_backward (kept->x, w->attn_norm, d_norm, t, hidden,
-      weights->config.rms_eps, TRUE, d);
+  multiply_backward (b, RD_GROUP_O, b->kept->attention, d_out, s->d_out);
+  rd_attention_backward (&attention, s->d_out, s->d_q, s->d_k, s->d_v);
+  rotate (b->block, weights->back_sines, s->d_q, s->d_k);
+  if (b->gradient != NULL)
+    normalise (b->block, b->kept->x, w->attn_norm, norm);
+  multiply_backward (b, RD_GROUP_QKV, norm, d_qkv, d_norm);
+  normalise_backward (b, b->kept->x, w->attn_norm, d_norm, d);
 }
 
 void
-rd_block_backward (const RdWeights * weights, guint layer, gsize t,
-    const RdBlockKept * kept, const RdBlockScratch * scratch, float *d)
+rd_block_backward (const RdBlock * block, const RdBlockKept * kept,
+    const RdBlockScratch * scratch, float *d, RdGradient * gradient)
 {
-  const RdBlockWeights *w = &weights->blocks[layer];
+  const Backward b = { block, kept, scratch, gradient };
 
-  feed_forward_backward (weights, w, t, kept, scratch, d);
-  attention_backward (weights, w, t, kept, scratch, d);
+  feed_forward_backward (&b, d);
+  attention_backward (&b, d);
 }

@@ -141,8 +141,10 @@ find_coefficients (const Fit * f, guint s, float *coefficients, GError ** error)
   const RdLearnedSet *set = &f->p->set[s];
   const gsize d = f->hidden;
 
-  for (gsize i = 0; i < kept->n * d; i++)
-    coefficients[i] = kept->x[i] - set->mean[i % d];
+  for (gsize i = 0; i < kept->n; i++) {
+    for (gsize j = 0; j < d; j++)
+      coefficients[i * d + j] = kept->x[i * d + j] - set->mean[j];
+  }
   if (s == 1)
     rd_linear_subtract (kept->features, set->readout, kept->n, d, d,
         coefficients);
@@ -345,8 +347,10 @@ fit_tables (Fit * f, GError ** error)
   };
   const guint n_sets = rd_learned_parameters_n_sets (f->p);
 
-  for (guint s = 0; s < n_sets; s++)
-    store_analysis (f->transforms[s], f->p->set[s].analysis);
+  for (guint s = 0; s < RD_LEARNED_SETS; s++) {
+    if (f->transforms[s] != NULL)
+      store_analysis (f->transforms[s], f->p->set[s].analysis);
+  }
   if (!rd_entropy_fit (&data, f->p, error))
     return FALSE;
   for (guint s = 0; s < n_sets && f->hidden <= MAX_INVERTED; s++)

@@ -141,7 +141,7 @@ static gboolean
 descend (Work * work, Part part, double ridge, const double *step,
     double *weights, double *loss)
 {
-  g_autofree double *tried = g_new (double, work->n);
+  g_autofree double *tried = g_new0 (double, work->n);
   double factor = 1;
 
   for (guint i = 0; i < MAX_HALVINGS; i++, factor /= 2) {

@@ -26,6 +26,51 @@ rd_head_scratch_lay_out (RdHeadScratch * scratch, const RdWeights * weights,
   scratch->difference = rd_arena_take (arena, 1, vocab);
 }
 
+gboolean
+rd_states_check (const gchar * what, const float *x, gsize n, gsize hidden,
+    GError ** error)
+{
+  for (gsize i = 0; i < n * hidden; i++) {
+    if (isfinite (x[i]))
+      continue;
+    g_set_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_INPUT,
+        "%s holds %g at position %" G_GSIZE_FORMAT ", channel %"
+        G_GSIZE_FORMAT, what, (gdouble) x[i], i / hidden, i % hidden);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+check_labels (const RdTailJob * job, guint vocab, GError ** error)
+{
+  for (gsize i = 0; i < job->n; i++) {
+    if (job->labels[i] >= 0 && (guint) job->labels[i] < vocab)
+      continue;
+    g_set_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_INPUT,
+        "label %d at position %" G_GSIZE_FORMAT
+        " is not in the vocabulary of %u", job->labels[i], i, vocab);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+rd_head_check (const RdWeights * weights, const RdTailJob * job,
+    GError ** error)
+{
+  const gboolean labels = job->loss == RD_LOSS_LABELS
+      || job->loss == RD_LOSS_MIXED;
+  const gboolean teacher = job->loss == RD_LOSS_TEACHER
+      || job->loss == RD_LOSS_MIXED;
+
+  g_return_val_if_fail (!labels || job->labels != NULL, FALSE);
+  g_return_val_if_fail (!teacher || job->teacher != NULL, FALSE);
+  return (!labels || check_labels (job, weights->config.vocab_size, error))
+      && (!teacher || rd_states_check ("teacher", job->teacher, job->n,
+          weights->config.hidden_size, error));
+}
+
 /* logits (rows, V) of final hidden states x (rows, D). */
 static void
 logits_of (const RdWeights * weights, const RdHeadScratch * scratch,
@@ -53,6 +98,10 @@ loss_at (const RdTailJob * job, const RdHeadScratch * scratch, gsize vocab,
       return rd_loss_label (logits, vocab, job->labels[position]);
     case RD_LOSS_TEACHER:
       return rd_loss_divergence (logits, scratch->teacher + row * vocab, vocab,
+          scratch->difference);
+    case RD_LOSS_MIXED:
+      return rd_loss_mixed (logits, scratch->teacher + row * vocab, vocab,
+          job->labels[position], job->label_weight, job->teacher_weight,
           scratch->difference);
     case RD_LOSS_SAMPLED:
     default:
@@ -85,24 +134,42 @@ add_losses (const RdWeights * weights, const RdHeadScratch * scratch,
   return TRUE;
 }
 
+/* scratch->logits, the derivative by the logits, becomes d (rows, D), that by y. */
+static void
+head_backward (const RdWeights * weights, const RdHeadScratch * scratch,
+    gsize rows, const float *y, float *d, const RdGradient * gradient)
+{
+  const gsize hidden = weights->config.hidden_size;
+  const gsize vocab = weights->config.vocab_size;
+  const float eps = weights->config.rms_eps;
+  const gboolean values = gradient != NULL && gradient->weights != NULL;
+
+  if (values)
+    rd_linear_backward_weight (scratch->logits, scratch->norm, rows, vocab,
+        hidden, rd_weights_gradient (weights, weights->output,
+            gradient->weights));
+  rd_linear_backward (scratch->logits, weights->output, rows, vocab, hidden,
+      FALSE, scratch->norm);
+  if (values)
+    rd_norm_backward_weight (y, scratch->norm, rows, hidden, eps,
+        rd_weights_gradient (weights, weights->output_norm, gradient->weights));
+  rd_norm_backward (y, weights->output_norm, scratch->norm, rows, hidden, eps,
+      FALSE, d);
+}
+
 gboolean
 rd_head_run (const RdWeights * weights, const RdHeadScratch * scratch,
     RdTailJob * job, gsize first, gsize rows, const float *y, float *d,
-    GError ** error)
+    const RdGradient * gradient, GError ** error)
 {
-  const gsize hidden = weights->config.hidden_size;
-  const gsize at = first * hidden;
+  const gsize at = first * weights->config.hidden_size;
 
-  if (job->loss == RD_LOSS_TEACHER)
+  if (job->loss == RD_LOSS_TEACHER || job->loss == RD_LOSS_MIXED)
     logits_of (weights, scratch, job->teacher + at, rows, scratch->teacher);
   logits_of (weights, scratch, y + at, rows, scratch->logits);
   if (!add_losses (weights, scratch, job, first, rows, error))
     return FALSE;
-  if (d == NULL)
-    return TRUE;
-  rd_linear_backward (scratch->logits, weights->output, rows,
-      weights->config.vocab_size, hidden, FALSE, scratch->norm);
-  rd_norm_backward (y + at, weights->output_norm, scratch->norm, rows, hidden,
-      weights->config.rms_eps, FALSE, d + at);
+  if (d != NULL)
+    head_backward (weights, scratch, rows, y + at, d + at, gradient);
   return TRUE;
 }

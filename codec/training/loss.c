@@ -65,3 +65,17 @@ rd_loss_divergence (float *logits, float *teacher, gsize v, float *scratch)
   }
   return loss;
 }
+
+gdouble
+rd_loss_mixed (float *logits, float *teacher, gsize v, gint32 label,
+    float label_weight, float teacher_weight, float *scratch)
+{
+  const gdouble loss = st_log_sum_exp (logits, v) - logits[label];
+  const gdouble divergence = rd_loss_divergence (logits, teacher, v, scratch);
+
+  for (gsize i = 0; i < v; i++)
+    logits[i] = teacher_weight * logits[i]
+        + label_weight * (logits[i] + teacher[i]);
+  logits[label] -= label_weight;
+  return (gdouble) label_weight *loss + (gdouble) teacher_weight *divergence;
+}

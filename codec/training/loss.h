@@ -12,5 +12,7 @@ gdouble rd_loss_sampled (float *logits, gsize v, gdouble uniform, gint32 * label
 /** rd_loss_divergence: KL (teacher || p) in nats. @logits (V) become the derivative p - p_teacher, @teacher (V), which comes in as
  * logits, its probabilities. @scratch (V). */
 gdouble rd_loss_divergence (float *logits, float *teacher, gsize v, float *scratch);
+/** rd_loss_mixed: @label_weight * -log p (label) + @teacher_weight * KL (teacher || p). Arrays as of rd_loss_divergence(). */
+gdouble rd_loss_mixed (float *logits, float *teacher, gsize v, gint32 label, float label_weight, float teacher_weight, float *scratch);
 
 G_END_DECLS

@@ -25,11 +25,27 @@ rd_linear_backward (const float *d_y, const float *w, gsize t, gsize n,
 }
 
 void
+rd_linear_backward_weight (const float *d_y, const float *x, gsize t, gsize n,
+    gsize k, float *d_w)
+{
+  cblas_sgemm (CblasRowMajor, CblasTrans, CblasNoTrans, (blasint) n,
+      (blasint) k, (blasint) t, 1.0f, d_y, (blasint) n, x, (blasint) k, 1.0f,
+      d_w, (blasint) k);
+}
+
+void
 rd_norm (const float *x, const float *weight, gsize t, gsize d, float eps,
     float *y)
 {
   for (gsize i = 0; i < t; i++)
     st_rms_norm (x + i * d, weight, d, eps, y + i * d);
+}
+
+/* 1 / sqrt (mean (x^2) + eps), from the sum of squares. */
+static double
+norm_scale (double squares, gsize d, float eps)
+{
+  return 1.0 / sqrt (squares / (double) d + (double) eps);
 }
 
 /* With r = 1 / sqrt (mean (x^2) + eps) and y = r * x * w: d_x = r * w * d_y - x * r^3 * mean (w * d_y * x). */
@@ -45,7 +61,7 @@ rd_norm_backward (const float *x, const float *weight, const float *d_y,
       squares += (double) x[i] * x[i];
       along += (double) x[i] * weight[i] * d_y[i];
     }
-    r = 1.0 / sqrt (squares / (double) d + eps);
+    r = norm_scale (squares, d, eps);
     scale = (float) r;
     shift = (float) (r * r * r * along / (double) d);
     for (gsize i = 0; i < d; i++) {
@@ -53,6 +69,23 @@ rd_norm_backward (const float *x, const float *weight, const float *d_y,
 
       d_x[i] = accumulate ? d_x[i] + change : change;
     }
+  }
+}
+
+/* d_w = sum over the rows of d_y * r * x. */
+void
+rd_norm_backward_weight (const float *x, const float *d_y, gsize t, gsize d,
+    float eps, float *d_weight)
+{
+  for (gsize row = 0; row < t; row++, x += d, d_y += d) {
+    double squares = 0;
+    float scale;
+
+    for (gsize i = 0; i < d; i++)
+      squares += (double) x[i] * x[i];
+    scale = (float) norm_scale (squares, d, eps);
+    for (gsize i = 0; i < d; i++)
+      d_weight[i] += scale * x[i] * d_y[i];
   }
 }
 

@@ -1,5 +1,6 @@
 /* Operations of a llama block over the rows of one sequence, forward and backward. T rows (tokens); matrices are row-major, weights
- * (outputs, inputs). d_ names the derivative of the loss by what follows. Backward functions give derivatives by activations. */
+ * (outputs, inputs). d_ names the derivative of the loss by what follows. Backward functions give derivatives by activations, those with
+ * _weight in their name by weights. */
 #pragma once
 #include <glib.h>
 
@@ -9,11 +10,15 @@ G_BEGIN_DECLS
 void rd_linear (const float *x, const float *w, gsize t, gsize n, gsize k, gboolean accumulate, float *y);
 /** rd_linear_backward: d_x (T, K) = or += d_y (T, N) w, w (N, K). */
 void rd_linear_backward (const float *d_y, const float *w, gsize t, gsize n, gsize k, gboolean accumulate, float *d_x);
+/** rd_linear_backward_weight: d_w (N, K) += d_y^T (N, T) x (T, K). */
+void rd_linear_backward_weight (const float *d_y, const float *x, gsize t, gsize n, gsize k, float *d_w);
 
 /** rd_norm: y (T, D) = RMS norm of x (T, D) times weight (D). */
 void rd_norm (const float *x, const float *weight, gsize t, gsize d, float eps, float *y);
 /** rd_norm_backward: d_x (T, D) = or += from d_y (T, D). d_x may be d_y if not accumulated. */
 void rd_norm_backward (const float *x, const float *weight, const float *d_y, gsize t, gsize d, float eps, gboolean accumulate, float *d_x);
+/** rd_norm_backward_weight: d_weight (D) += from d_y (T, D). */
+void rd_norm_backward_weight (const float *x, const float *d_y, gsize t, gsize d, float eps, float *d_weight);
 
 /** rd_rope: rotates x (T, n_heads * head_dim) in place, pairs (2i, 2i + 1), by the rows of cosines and sines (T, rope_dim / 2). The
  * backward pass is the same with the sines negated. */

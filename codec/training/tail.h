@@ -12,6 +12,7 @@ typedef enum
   RD_LOSS_SAMPLED,              /* -log p of a label drawn from the tail's own distribution: gradients have the Fisher metric as second moment */
   RD_LOSS_LABELS,               /* -log p of given labels */
   RD_LOSS_TEACHER,              /* KL (teacher || p) in nats, the teacher given by its last hidden states */
+  RD_LOSS_MIXED,                /* label_weight * -log p of given labels + teacher_weight * KL (teacher || p) */
 } RdLoss;
 
 /** RdTailJob: one sequence from position 0 on; D = hidden size. Zero it, set what is wanted. The arrays are the caller's. */
@@ -21,8 +22,10 @@ typedef struct
   const float *x;               /* (n, D) hidden states before block first_block */
   RdLoss loss;
   guint64 seed;                 /* SAMPLED: with the position all that a random number depends on */
-  const gint32 *labels;         /* LABELS: (n), the token that follows each position */
-  const float *teacher;         /* TEACHER: (n, D) hidden states behind the last block, as st_model_run() or @y gives them */
+  const gint32 *labels;         /* LABELS, MIXED: (n), the token that follows each position */
+  const float *teacher;         /* TEACHER, MIXED: (n, D) hidden states behind the last block, as st_model_run() or @y gives them; the same
+                                 * output head makes their distribution */
+  float label_weight, teacher_weight;   /* MIXED */
 
   gint32 *sampled;              /* SAMPLED: (n) out, the labels that were drawn, or NULL */
   float *y;                     /* (n, D) out, hidden states behind the last block, or NULL */

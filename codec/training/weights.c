@@ -5,14 +5,51 @@
 
 #include "models/llama.h"
 
+const guint8 rd_group_first[RD_N_GROUPS + 1] = {
+  RD_MATRIX_Q, RD_MATRIX_O, RD_MATRIX_GATE, RD_MATRIX_DOWN, RD_N_MATRICES
+};
+
+void
+rd_matrix_shape (const StModelConfig * config, RdMatrix matrix,
+    gsize * outputs, gsize * inputs)
+{
+  const gsize hidden = config->hidden_size, ff = config->ff_size;
+  const gsize queries = (gsize) config->n_heads * config->head_dim;
+  const gsize keys = (gsize) config->n_kv_heads * config->head_dim;
+  const gsize shapes[RD_N_MATRICES][2] = {
+    {queries, hidden}, {keys, hidden}, {keys, hidden}, {hidden, queries},
+    {ff, hidden}, {ff, hidden}, {hidden, ff}
+  };
+
+  *outputs = shapes[matrix][0];
+  *inputs = shapes[matrix][1];
+}
+
+const gchar *
+rd_matrix_name (RdMatrix matrix)
+{
+  static const gchar *const names[RD_N_MATRICES] = {
+    "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up",
+    "ffn_down"
+  };
+
+  return names[matrix];
+}
+
+/* Whether the embedding is the output matrix, too. */
+static gboolean
+is_tied (const StLlamaWeights * from)
+{
+  return from->has_embedding && from->has_output
+      && from->output.data == from->embedding.data;
+}
+
 static void
-lay_out (RdWeights * weights)
+lay_out (RdWeights * weights, const StLlamaWeights * from)
 {
   RdArena *arena = &weights->arena;
   const gsize hidden = weights->config.hidden_size;
-  const gsize ff = weights->config.ff_size;
-  const gsize queries = rd_weights_queries (weights);
-  const gsize keys = rd_weights_keys (weights);
+  const gsize vocab = weights->config.vocab_size;
   const gsize pairs = weights->config.rope_dim / 2;
 
   for (guint i = 0; i < weights->n_layers; i++) {
@@ -20,16 +57,21 @@ lay_out (RdWeights * weights)
 
     block->attn_norm = rd_arena_take (arena, 1, hidden);
     block->ffn_norm = rd_arena_take (arena, 1, hidden);
-    block->q = rd_arena_take (arena, queries, hidden);
-    block->k = rd_arena_take (arena, keys, hidden);
-    block->v = rd_arena_take (arena, keys, hidden);
-    block->o = rd_arena_take (arena, hidden, queries);
-    block->gate = rd_arena_take (arena, ff, hidden);
-    block->up = rd_arena_take (arena, ff, hidden);
-    block->down = rd_arena_take (arena, hidden, ff);
+    for (guint m = 0; m < RD_N_MATRICES; m++) {
+      gsize outputs, inputs;
+
+      rd_matrix_shape (&weights->config, m, &outputs, &inputs);
+      block->matrices[m] = rd_arena_take (arena, outputs, inputs);
+    }
   }
-  weights->output_norm = rd_arena_take (arena, 1, hidden);
-  weights->output = rd_arena_take (arena, weights->config.vocab_size, hidden);
+  if (from->has_embedding)
+    weights->embedding = rd_arena_take (arena, vocab, hidden);
+  if (from->has_output) {
+    weights->output_norm = rd_arena_take (arena, 1, hidden);
+    weights->output = is_tied (from) ? weights->embedding :
+        rd_arena_take (arena, vocab, hidden);
+  }
+  weights->n_values = arena->n;
   weights->cosines = rd_arena_take (arena, weights->max_tokens, pairs);
   weights->sines = rd_arena_take (arena, weights->max_tokens, pairs);
   weights->back_sines = rd_arena_take (arena, weights->max_tokens, pairs);
@@ -45,15 +87,27 @@ convert (const StMatrix * matrix, float *dst)
 static void
 convert_block (const StLlamaBlock * from, gsize hidden, RdBlockWeights * to)
 {
+  const StMatrix *matrices[RD_N_MATRICES] = { &from->q, &from->k, &from->v,
+    &from->o, &from->gate, &from->up, &from->down
+  };
+
   memcpy (to->attn_norm, from->attn_norm, hidden * sizeof (float));
   memcpy (to->ffn_norm, from->ffn_norm, hidden * sizeof (float));
-  convert (&from->q, to->q);
-  convert (&from->k, to->k);
-  convert (&from->v, to->v);
-  convert (&from->o, to->o);
-  convert (&from->gate, to->gate);
-  convert (&from->up, to->up);
-  convert (&from->down, to->down);
+  for (guint m = 0; m < RD_N_MATRICES; m++)
+    convert (matrices[m], to->matrices[m]);
+}
+
+static void
+convert_ends (const StLlamaWeights * from, RdWeights * to)
+{
+  if (from->has_embedding)
+    convert (&from->embedding, to->embedding);
+  if (!from->has_output)
+    return;
+  memcpy (to->output_norm, from->output_norm,
+      to->config.hidden_size * sizeof (float));
+  if (!is_tied (from))
+    convert (&from->output, to->output);
 }
 
 static void
@@ -73,37 +127,98 @@ fill_rotations (RdWeights * weights, const double *frequency)
   }
 }
 
+static gboolean
+check_tokens (const StModel * model, gsize max_tokens, GError ** error)
+{
+  const guint context_length = st_model_config (model)->context_length;
+
+  if (max_tokens > 0 && max_tokens <= context_length)
+    return TRUE;
+  g_set_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_INPUT,
+      "sequences of %" G_GSIZE_FORMAT " positions are not in the model's 1..%u",
+      max_tokens, context_length);
+  return FALSE;
+}
+
 RdWeights *
 rd_weights_new (StModel * model, gsize max_tokens, GError ** error)
 {
   const StLlamaWeights *from = st_model_weights (model);
-  RdWeights *weights;
+  g_autoptr (RdWeights) weights = NULL;
 
-  if (!from->has_output) {
-    g_set_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_RANGE,
-        "gradients start at the output head, and the model was opened without it");
+  if (!check_tokens (model, max_tokens, error))
     return NULL;
-  }
   weights = g_new0 (RdWeights, 1);
   weights->model = st_model_ref (model);
   weights->config = *st_model_config (model);
+  weights->first_block = from->first_block;
   weights->n_layers = from->n_layers;
   weights->blocks = g_new0 (RdBlockWeights, from->n_layers);
   weights->max_tokens = max_tokens;
-  lay_out (weights);
-  if (!rd_arena_allocate (&weights->arena, "weights in F32", error)) {
-    rd_weights_free (weights);
+  lay_out (weights, from);
+  if (!rd_arena_allocate (&weights->arena, "weights in F32", error))
     return NULL;
-  }
-  lay_out (weights);
+  lay_out (weights, from);
+  memset (weights->arena.memory, 0, weights->n_values * sizeof (float));
   for (guint i = 0; i < from->n_layers; i++)
     convert_block (&from->blocks[i], weights->config.hidden_size,
         &weights->blocks[i]);
-  memcpy (weights->output_norm, from->output_norm,
-      weights->config.hidden_size * sizeof (float));
-  convert (&from->output, weights->output);
+  convert_ends (from, weights);
   fill_rotations (weights, from->rope_frequency);
-  return weights;
+  return g_steal_pointer (&weights);
+}
+
+static void
+add_array (RdParameters * parameters, const gchar * name, float *values,
+    gsize n, gboolean decay)
+{
+  g_autofree gchar *full = g_strconcat (name, ".weight", NULL);
+
+  rd_parameters_add (parameters, full, values, rd_arena_padded (n), decay,
+      1.0f);
+}
+
+static void
+add_block (const RdWeights * weights, guint layer, RdParameters * parameters)
+{
+  const guint number = weights->first_block + layer;
+  const RdBlockWeights *block = &weights->blocks[layer];
+  g_autofree gchar *attn_norm = g_strdup_printf ("blk.%u.attn_norm", number);
+  g_autofree gchar *ffn_norm = g_strdup_printf ("blk.%u.ffn_norm", number);
+
+  add_array (parameters, attn_norm, block->attn_norm,
+      weights->config.hidden_size, FALSE);
+  add_array (parameters, ffn_norm, block->ffn_norm,
+      weights->config.hidden_size, FALSE);
+  for (guint m = 0; m < RD_N_MATRICES; m++) {
+    g_autofree gchar *name =
+        g_strdup_printf ("blk.%u.%s", number, rd_matrix_name (m));
+    gsize outputs, inputs;
+
+    rd_matrix_shape (&weights->config, m, &outputs, &inputs);
+    add_array (parameters, name, block->matrices[m], outputs * inputs, TRUE);
+  }
+}
+
+/* In the order of the arena: the vector's offsets are those of the memory. */
+gsize
+rd_weights_parameters (const RdWeights * weights, RdParameters * parameters)
+{
+  const gsize hidden = weights->config.hidden_size;
+  const gsize table = hidden * weights->config.vocab_size;
+  const gsize offset = parameters->n;
+
+  for (guint i = 0; i < weights->n_layers; i++)
+    add_block (weights, i, parameters);
+  if (weights->embedding != NULL)
+    add_array (parameters, "token_embd", weights->embedding, table, TRUE);
+  if (weights->output != NULL) {
+    add_array (parameters, "output_norm", weights->output_norm, hidden, FALSE);
+    if (weights->output != weights->embedding)
+      add_array (parameters, "output", weights->output, table, TRUE);
+  }
+  g_assert (parameters->n - offset == weights->n_values);
+  return offset;
 }
 
 void

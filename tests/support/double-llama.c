@@ -193,6 +193,59 @@ st_double_tail_free (StDoubleTail * tail)
   g_free (tail);
 }
 
+/* Array @part of a block, in the order of the struct, and its length. */
+static double *
+block_array (const StDoubleTail * tail, guint layer, const gchar * part,
+    gsize * n)
+{
+  const StModelConfig *c = tail->config;
+  const Block *b = &tail->blocks[layer];
+  const gsize d = c->hidden_size, f = c->ff_size;
+  const gsize queries = (gsize) c->n_heads * c->head_dim;
+  const gsize keys = (gsize) c->n_kv_heads * c->head_dim;
+  const struct
+  {
+    const gchar *name;
+    double *array;
+    gsize n;
+  } arrays[] = {
+    {"attn_norm.weight", b->attn_norm, d}, {"ffn_norm.weight", b->ffn_norm, d},
+    {"attn_q.weight", b->q, queries * d}, {"attn_k.weight", b->k, keys * d},
+    {"attn_v.weight", b->v, keys * d}, {"attn_output.weight", b->o,
+        queries * d},
+    {"ffn_gate.weight", b->gate, f * d}, {"ffn_up.weight", b->up, f * d},
+    {"ffn_down.weight", b->down, f * d},
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (arrays); i++) {
+    if (strcmp (arrays[i].name, part) == 0) {
+      *n = arrays[i].n;
+      return arrays[i].array;
+    }
+  }
+  return NULL;
+}
+
+double *
+st_double_tail_find (const StDoubleTail * tail, const gchar * name, gsize * n)
+{
+  const guint first = st_model_first_block (tail->model);
+
+  *n = tail->config->hidden_size;
+  if (strcmp (name, "output_norm.weight") == 0)
+    return tail->output_norm;
+  *n *= tail->config->vocab_size;
+  if (strcmp (name, "output.weight") == 0)
+    return tail->output;
+  for (guint layer = 0; layer < tail->n_layers; layer++) {
+    g_autofree gchar *prefix = g_strdup_printf ("blk.%u.", first + layer);
+
+    if (g_str_has_prefix (name, prefix))
+      return block_array (tail, layer, name + strlen (prefix), n);
+  }
+  return NULL;
+}
+
 static void
 add (double *x, const double *y, gsize n)
 {

@@ -24,6 +24,9 @@ typedef struct _StDoubleTail StDoubleTail;
 StDoubleTail *st_double_tail_new (StModel * model);
 void st_double_tail_free (StDoubleTail * tail);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (StDoubleTail, st_double_tail_free)
+/** Array of the tail by its tensor's name in a GGUF file (of a tied output matrix: output.weight), and how long it is; NULL if there is
+ * none. May be changed. */
+double *st_double_tail_find (const StDoubleTail * tail, const gchar * name, gsize * n);
 /** y (T, D) behind the last block, from x (T, D) at positions 0 ...; y may be x. */
 void st_double_tail_run (const StDoubleTail * tail, const double *x, gsize t, double *y);
 /** logp (T, V): next-token log-probabilities of y (T, D). */

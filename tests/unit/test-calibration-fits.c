@@ -300,8 +300,8 @@ check_transform (const RdStatistics * s, const RdMetric * metric,
 static void
 check_store (const RdTransform * transform, const double *mean)
 {
-  gfloat m[D], synthesis[D * D];
-  gint32 scale[D];
+  gfloat m[D] = { 0 }, synthesis[D * D] = { 0 };
+  gint32 scale[D] = { 0 };
   RdLearnedSet set = {.mean = m,.synthesis = synthesis,.scale = scale };
 
   rd_transform_store (transform, mean, &set);

@@ -196,11 +196,12 @@ static double
 mean_weight (const RdLearnedParameters * p)
 {
   double sum = 0;
+  gsize n = 0;
 
   /* what comes first has nothing to go by */
-  for (gsize j = D / 4; j < D; j++)
+  for (gsize j = D / 4; j < D; j++, n++)
     sum += p->set[0].weights[j] + p->set[0].weights[D + j];
-  return sum / (D - D / 4);
+  return sum / (double) n;
 }
 
 static void

@@ -36,21 +36,24 @@ double_loss (const Exact * exact, const RdTailJob * job, const double *x)
   g_autofree double *y = g_new (double, n * exact->hidden);
   g_autofree double *logp = g_new (double, n * v);
   g_autofree double *teacher = NULL;
+  const double label_weight = job->loss == RD_LOSS_MIXED ? job->label_weight :
+      job->loss != RD_LOSS_TEACHER;
+  const double teacher_weight = job->loss == RD_LOSS_MIXED ?
+      job->teacher_weight : job->loss == RD_LOSS_TEACHER;
   double sum = 0;
 
   st_double_tail_run (exact->tail, x, n, y);
   st_double_tail_head (exact->tail, y, n, logp);
-  if (job->loss != RD_LOSS_TEACHER) {
-    for (gsize i = 0; i < n; i++)
-      sum -= logp[i * v + (gsize) labels[i]];
+  for (gsize i = 0; label_weight > 0 && i < n; i++)
+    sum -= label_weight * logp[i * v + (gsize) labels[i]];
+  if (!(teacher_weight > 0))
     return sum;
-  }
   teacher = g_new (double, n * v);
   for (gsize i = 0; i < n * exact->hidden; i++)
     y[i] = job->teacher[i];
   st_double_tail_head (exact->tail, y, n, teacher);
   for (gsize i = 0; i < n * v; i++)
-    sum += exp (teacher[i]) * (teacher[i] - logp[i]);
+    sum += teacher_weight * exp (teacher[i]) * (teacher[i] - logp[i]);
   return sum;
 }
 
@@ -118,7 +121,7 @@ check_gradient (const Exact * exact, const RdTailJob * job, gsize stride,
   g_assert_cmpfloat (worst, <, limit);
 }
 
-/* All three losses of @model at x (n, D) and for a teacher (n, D). */
+/* All losses of @model at x (n, D) and for a teacher (n, D). */
 static void
 check_losses (StModel * model, const float *x, const float *teacher, gsize n,
     gsize stride, double limit)
@@ -135,9 +138,10 @@ check_losses (StModel * model, const float *x, const float *teacher, gsize n,
     at[i] = x[i];
   for (gsize i = 0; i < n; i++)
     labels[i] = g_test_rand_int_range (0, (gint32) exact.vocab);
-  for (guint loss = RD_LOSS_SAMPLED; loss <= RD_LOSS_TEACHER; loss++) {
+  for (guint loss = RD_LOSS_SAMPLED; loss <= RD_LOSS_MIXED; loss++) {
     RdTailJob job = {.n = n,.x = x,.loss = (RdLoss) loss,.seed = 5,.labels =
-          labels,.teacher = teacher,.sampled = sampled,.gradient = gradient
+          labels,.teacher = teacher,.label_weight = 0.6f,.teacher_weight =
+          1.3f,.sampled = sampled,.gradient = gradient
     };
 
     rd_test_run (tail, &job, 1);

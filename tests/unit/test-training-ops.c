@@ -101,6 +101,40 @@ test_linear (void)
   }
 }
 
+/* Inputs are the weights here. */
+static double
+linear_weight_objective (const double *w, gconstpointer user)
+{
+  const Sizes *s = user;
+  g_autofree double *x = to_double (s->w, s->t * s->k);
+  g_autofree double *y = g_new (double, s->t * s->n);
+
+  st_double_linear (x, w, s->t, s->n, s->k, y);
+  return weigh (y, s->d_y, s->t * s->n);
+}
+
+static void
+test_linear_weight (void)
+{
+  const gsize shapes[][3] = { {1, 1, 1}, {3, 5, 7}, {8, 16, 4}, {5, 1, 9} };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (shapes); i++) {
+    const gsize t = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
+    g_autofree float *x = st_test_floats (t * k);
+    g_autofree float *w = st_test_floats (n * k);
+    g_autofree float *d_y = st_test_floats (t * n);
+    g_autofree float *d_w = g_new0 (float, n * k);
+    const Sizes sizes = {.t = t,.n = n,.k = k,.w = x,.d_y = d_y };
+
+    rd_linear_backward_weight (d_y, x, t, n, k, d_w);
+    check_gradient (linear_weight_objective, &sizes, w, n * k, d_w, 1);
+    rd_linear_backward_weight (d_y, x, t, n, k, d_w);
+    for (gsize j = 0; j < n * k; j++)
+      d_w[j] *= 0.5f;
+    check_gradient (linear_weight_objective, &sizes, w, n * k, d_w, 1);
+  }
+}
+
 static double
 norm_objective (const double *x, gconstpointer user)
 {
@@ -134,6 +168,39 @@ test_norm (void)
       g_assert_cmpfloat (sum[j], ==, old[j] + d_x[j]);
     rd_norm_backward (x, w, d_y, t, d, 1e-5f, FALSE, d_y);
     g_assert_cmpmem (d_y, t * d * sizeof (float), d_x, t * d * sizeof (float));
+  }
+}
+
+static double
+norm_weight_objective (const double *w, gconstpointer user)
+{
+  const Sizes *s = user;
+  g_autofree double *x = to_double (s->w, s->t * s->n);
+  g_autofree double *y = g_new (double, s->t * s->n);
+
+  st_double_norm (x, w, s->t, s->n, 1e-5, y);
+  return weigh (y, s->d_y, s->t * s->n);
+}
+
+static void
+test_norm_weight (void)
+{
+  const gsize shapes[][2] = { {1, 2}, {4, 7}, {3, 64}, {2, 577} };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (shapes); i++) {
+    const gsize t = shapes[i][0], d = shapes[i][1];
+    g_autofree float *x = st_test_floats (t * d);
+    g_autofree float *w = st_test_floats (d);
+    g_autofree float *d_y = st_test_floats (t * d);
+    g_autofree float *d_w = g_new0 (float, d);
+    const Sizes sizes = {.t = t,.n = d,.w = x,.d_y = d_y };
+
+    rd_norm_backward_weight (x, d_y, t, d, 1e-5f, d_w);
+    check_gradient (norm_weight_objective, &sizes, w, d, d_w, 1);
+    rd_norm_backward_weight (x, d_y, t, d, 1e-5f, d_w);
+    for (gsize j = 0; j < d; j++)
+      d_w[j] *= 0.5f;
+    check_gradient (norm_weight_objective, &sizes, w, d, d_w, 1);
   }
 }
 
@@ -332,6 +399,32 @@ test_divergence (void)
   }
 }
 
+static double
+mixed_objective (const double *x, gconstpointer user)
+{
+  return 0.3 * label_objective (x, user) + 1.7 * divergence_objective (x, user);
+}
+
+static void
+test_mixed_loss (void)
+{
+  for (gsize v = 2; v < 400; v += 1 + v / 2) {
+    g_autofree float *logits = st_test_floats (v);
+    g_autofree float *d = g_memdup2 (logits, v * sizeof (float));
+    g_autofree float *teacher = st_test_floats (v);
+    g_autofree float *consumed = g_memdup2 (teacher, v * sizeof (float));
+    g_autofree float *scratch = g_new (float, v);
+    g_autofree double *exact = to_double (logits, v);
+    const Target target = {.v = v,.teacher = teacher,.label =
+          (gint32) g_test_rand_int_range (0, (gint32) v)
+    };
+
+    st_test_near (rd_loss_mixed (d, consumed, v, target.label, 0.3f, 1.7f,
+            scratch), mixed_objective (exact, &target), 2e-6);
+    check_gradient (mixed_objective, &target, logits, v, d, 1);
+  }
+}
+
 /* A vocabulary of real size, large logits with a large common offset, and a divergence far below the rounding of its terms. */
 static void
 test_small_divergence (void)
@@ -413,12 +506,15 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/training/ops/linear", test_linear);
+  g_test_add_func ("/training/ops/linear-weight", test_linear_weight);
   g_test_add_func ("/training/ops/norm", test_norm);
+  g_test_add_func ("/training/ops/norm-weight", test_norm_weight);
   g_test_add_func ("/training/ops/rope", test_rope);
   g_test_add_func ("/training/ops/swiglu", test_swiglu);
   g_test_add_func ("/training/ops/attention", test_attention);
   g_test_add_func ("/training/loss/label", test_label_loss);
   g_test_add_func ("/training/loss/divergence", test_divergence);
+  g_test_add_func ("/training/loss/mixed", test_mixed_loss);
   g_test_add_func ("/training/loss/small-divergence", test_small_divergence);
   g_test_add_func ("/training/loss/sampled", test_sampled_loss);
   g_test_add_func ("/training/loss/sampled-edges", test_sampled_edges);

@@ -1,0 +1,24 @@
+/* The state of a training in a file: what is trained, the optimiser's moments and steps, counters. A GGUF file of F32 tensors, for one
+ * machine: a training that is continued gives the bits of one that was never interrupted. */
+#pragma once
+#include "codec/training/adamw.h"
+
+G_BEGIN_DECLS
+
+#define RD_TRAIN_STATE_COUNTERS 8
+
+typedef struct
+{
+  const gchar *settings;        /* text that says what is trained and how; must be the same to go on */
+  const RdParameters *parameters;       /* their values are read or written */
+  RdAdamW *adamw;               /* of the same parameters */
+  guint64 counters[RD_TRAIN_STATE_COUNTERS];    /* the caller's: random numbers are functions of (seed, counter) */
+} RdTrainState;
+
+/** rd_train_state_write: @path is the whole new file or what was there before, whatever happens. Errors: ST_GGUF_ERROR_IO, with the path. */
+gboolean rd_train_state_write (const gchar * path, const RdTrainState * state, GError ** error);
+/** rd_train_state_read: into the parameters' values, the optimiser and the counters; on an error nothing has changed. Errors: ST_GGUF_ERROR;
+ * RD_TRAINING_ERROR: OTHER gives both settings, DAMAGED. */
+gboolean rd_train_state_read (const gchar * path, RdTrainState * state, GError ** error);
+
+G_END_DECLS
