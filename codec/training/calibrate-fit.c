@@ -290,22 +290,9 @@ count_modes (Fit * f)
     f->modes.constants[k] += s->size.sequences / p->n_constants;
 }
 
-/* Where features are far from what the readout was fitted to (the first position of a text), rows begin with the plain mean. */
-static void
-add_plain_mean (Fit * f)
-{
-  RdLearnedParameters *p = f->p;
-
-  memcpy (p->constants + p->n_constants * f->hidden, p->set[0].mean,
-      f->hidden * sizeof (gfloat));
-  p->n_constants++;
-}
-
 static gboolean
 fit_constants (Fit * f, GError ** error)
 {
-  const gboolean side = f->c->options->side_info != RD_SIDE_INFO_NONE;
-  const guint most = RD_LEARNED_MAX_CONSTANTS - (side ? 1 : 0);
   const gsize d = f->hidden;
   RdLearnedParameters *p = f->p;
   g_autofree float *rows = NULL;
@@ -314,19 +301,17 @@ fit_constants (Fit * f, GError ** error)
   rows = collect_massive (f, &n, error);
   if (rows == NULL)
     return FALSE;
-  if (n > 0 || side)
-    p->constants = g_new0 (gfloat, RD_LEARNED_MAX_CONSTANTS * d);
   if (n > 0) {
+    p->constants = g_new0 (gfloat, RD_LEARNED_MAX_CONSTANTS * d);
     p->n_constants = rd_constants_fit (f->metric, rows, n,
-        most, f->c->options->seed, p->constants, counts, error);
+        RD_LEARNED_MAX_CONSTANTS, f->c->options->seed, p->constants, counts,
+        error);
     if (p->n_constants == 0)
       return FALSE;
   }
   rd_calibration_tell (f->c, "massive activations: %" G_GSIZE_FORMAT " in the "
       "text, %" G_GSIZE_FORMAT " of frequent first tokens; %u constants",
       f->statistics->n_massive, n - f->statistics->n_massive, p->n_constants);
-  if (side)
-    add_plain_mean (f);
   count_modes (f);
   return TRUE;
 }
