@@ -119,6 +119,7 @@ exchange_until_error (Fixture * f, VirtualHead * head, const gchar * part)
 GST_START_TEST (test_second_model_is_refused)
 {
   VirtualHead a, b;
+  GstBuffer *buffer;
   Fixture f;
 
   virtual_head_init (&a, 1, "f16", HIDDEN, 1, 4000, TRUE);
@@ -126,7 +127,8 @@ GST_START_TEST (test_second_model_is_refused)
   fixture_init (&f, TRUE);
   virtual_head_rows (&a, 3, FALSE, FALSE);
   exchange_until (&f, &a, 1);
-  while (gst_harness_try_pull (f.feedback));
+  while ((buffer = gst_harness_try_pull (f.feedback)))
+    gst_buffer_unref (buffer);
   virtual_head_rows (&b, 2, FALSE, FALSE);
   exchange_until_error (&f, &b, "split 3 (16 values)");
   /* the first one goes on */
