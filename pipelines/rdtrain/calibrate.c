@@ -1,26 +1,11 @@
-/* rdtrain: makes codec files. `rdtrain calibrate` fits one to a model that stays as it is. */
-#include <locale.h>
-#include <signal.h>
+/* rdtrain calibrate: fits a codec to a model that stays as it is. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "codec/training/calibrate.h"
 #include "pipelines/eval/progress.h"
-#include "pipelines/eval/testset.h"
+#include "pipelines/rdtrain/tool.h"
 
-#define EXIT_USAGE 2
-#define EXIT_INTERRUPTED 130
-#define TERMINAL_INTERVAL (G_TIME_SPAN_SECOND / 4)
-#define LOG_INTERVAL (10 * G_TIME_SPAN_SECOND)
-#define CLEAR_LINE "\r\033[K"
-
-static const gchar usage[] =
-    "Usage: rdtrain COMMAND [OPTION...]\n\n"
-    "Makes codec files for the hidden states of a language model.\n\n"
-    "Commands:\n"
-    "  calibrate    fits a codec to a model, a split and text; the model stays "
-    "as it is\n\n" "rdtrain COMMAND --help lists a command's options.\n";
 static const gchar summary[] =
     "Fits a codec to the hidden states of MODEL before block K on TEXT and "
     "writes it to\nOUTPUT, a codec file for rdencoder and rddecoder. TEXT is a "
@@ -51,70 +36,23 @@ typedef struct
   gboolean resume, keep, recompute, quiet;
 } Arguments;
 
-static gint cancelled;
-
-static void
-on_signal (int number)
-{
-  (void) number;
-  __atomic_store_n (&cancelled, 1, __ATOMIC_RELAXED);
-}
-
-/* The first Ctrl-C ends the work with a checkpoint, a second one at once. */
-static void
-catch_signals (void)
-{
-  struct sigaction action = {.sa_handler = on_signal };
-
-  action.sa_flags = (int) SA_RESETHAND;
-  sigaction (SIGINT, &action, NULL);
-  sigaction (SIGTERM, &action, NULL);
-}
-
-/* ---- what is told ---- */
-
-typedef struct
-{
-  gboolean quiet, terminal;
-  gint64 told;
-} Teller;
-
 static void
 on_progress (const RdCalibrateProgress * progress, gpointer user_data)
 {
-  Teller *teller = user_data;
-  const gint64 now = g_get_monotonic_time ();
+  RdtrainTeller *teller = user_data;
   g_autofree gchar *left = NULL;
+  g_autofree gchar *line = NULL;
 
-  if (teller->quiet || now - teller->told
-      < (teller->terminal ? TERMINAL_INTERVAL : LOG_INTERVAL))
+  if (!rdtrain_teller_due (teller))
     return;
-  teller->told = now;
   left = eval_progress_duration (progress->seconds_left);
-  g_printerr ("%s%" G_GSIZE_FORMAT " of %" G_GSIZE_FORMAT
-      " sequences, %.0f tokens/s, about %s left%s",
-      teller->terminal ? CLEAR_LINE : "", progress->done, progress->sequences,
-      progress->tokens_per_second, left, teller->terminal ? "" : "\n");
-}
-
-static void
-on_tell (const gchar * line, gpointer user_data)
-{
-  const Teller *teller = user_data;
-
-  if (!teller->quiet)
-    g_printerr ("%s%s\n", teller->terminal ? CLEAR_LINE : "", line);
+  line = g_strdup_printf ("%" G_GSIZE_FORMAT " of %" G_GSIZE_FORMAT
+      " sequences, %.0f tokens/s, about %s left", progress->done,
+      progress->sequences, progress->tokens_per_second, left);
+  rdtrain_teller_progress (teller, line);
 }
 
 /* ---- arguments ---- */
-
-static gboolean
-fail_usage (GError ** error, const gchar * message)
-{
-  g_set_error_literal (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-      message);
-  return FALSE;
-}
 
 /* none, embedding or blocks=N. */
 static gboolean
@@ -137,7 +75,7 @@ parse_side_info (const gchar * text, RdCalibrateOptions * options,
     options->n_blocks = (guint) n;
     return TRUE;
   }
-  return fail_usage (error,
+  return rdtrain_fail_usage (error,
       "--side-info is none, embedding or blocks=N (N from 1)");
 }
 
@@ -145,14 +83,15 @@ static gboolean
 check_arguments (const Arguments * a, gint argc, GError ** error)
 {
   if (argc != 1 || a->model == NULL || a->output == NULL || a->texts == NULL)
-    return fail_usage (error,
+    return rdtrain_fail_usage (error,
         "needs --model=MODEL, --split=K, --text=TEXT and --output=OUTPUT, and "
         "no other arguments");
   if (a->split < 1)
-    return fail_usage (error, "--split=K: K is at least 1");
+    return rdtrain_fail_usage (error, "--split=K: K is at least 1");
   if (a->sequences < 1 || a->gradient_sequences < 1 || a->length < 1
       || a->threads < 0 || a->seed < 0)
-    return fail_usage (error, "numbers of sequences and tokens are at least "
+    return rdtrain_fail_usage (error,
+        "numbers of sequences and tokens are at least "
         "1, --threads and --seed at least 0");
   return TRUE;
 }
@@ -168,7 +107,7 @@ set_options (const Arguments * a, RdCalibrateOptions * options, GError ** error)
         (guint64) a->seed,.lambda = a->lambda,.sources = a->sources,.threads =
         (guint) a->threads,.recompute = a->recompute,.checkpoint =
         a->checkpoint,.resume = a->resume,.keep_checkpoint = a->keep,.cancel =
-        &cancelled,.progress = on_progress,.tell = on_tell,};
+        &rdtrain_cancelled,.progress = on_progress,.tell = rdtrain_tell,};
   return parse_side_info (a->side_info, options, error);
 }
 
@@ -177,24 +116,16 @@ set_options (const Arguments * a, RdCalibrateOptions * options, GError ** error)
 static gboolean
 calibrate (const Arguments * a, RdCalibrateOptions * options, GError ** error)
 {
-  g_autoptr (EvalTestset) testset = NULL;
-  g_autofree RdIds *windows = NULL;
+  RdtrainWindows windows;
+  gboolean ok;
 
-  if (a->windows != NULL) {
-    testset = eval_testset_load (a->windows, G_MAXINT32, G_MAXINT32, 0, error);
-    if (testset == NULL)
-      return FALSE;
-    options->n_windows = testset->texts->len;
-    windows = g_new (RdIds, options->n_windows);
-    for (guint i = 0; i < testset->texts->len; i++) {
-      const EvalText *text = g_ptr_array_index (testset->texts, i);
-
-      windows[i] = (RdIds) {
-      text->ids, text->n};
-    }
-    options->windows = windows;
-  }
-  return rd_calibrate (options, error);
+  if (!rdtrain_windows_load (&windows, a->windows, error))
+    return FALSE;
+  options->windows = windows.windows;
+  options->n_windows = windows.n;
+  ok = rd_calibrate (options, error);
+  rdtrain_windows_clear (&windows);
+  return ok;
 }
 
 static GOptionContext *
@@ -262,11 +193,11 @@ arguments_clear (Arguments * a)
 }
 
 static int
-run_calibrate (gint argc, gchar ** argv, Arguments * a)
+run (gint argc, gchar ** argv, Arguments * a)
 {
   g_autoptr (GOptionContext) context = make_context (a);
   g_autoptr (GError) error = NULL;
-  Teller teller = {.terminal = isatty (STDERR_FILENO) };
+  RdtrainTeller teller;
   RdCalibrateOptions options;
 
   if (!g_option_context_parse (context, &argc, &argv, &error)
@@ -274,40 +205,27 @@ run_calibrate (gint argc, gchar ** argv, Arguments * a)
       || !set_options (a, &options, &error)) {
     g_printerr ("rdtrain calibrate: %s (see rdtrain calibrate --help)\n",
         error->message);
-    return EXIT_USAGE;
+    return RDTRAIN_EXIT_USAGE;
   }
-  teller.quiet = a->quiet;
+  rdtrain_teller_init (&teller, a->quiet);
   options.user_data = &teller;
-  catch_signals ();
+  rdtrain_catch_signals ();
   if (calibrate (a, &options, &error))
     return EXIT_SUCCESS;
-  g_printerr ("%srdtrain calibrate: %s\n", teller.terminal ? CLEAR_LINE : "",
-      error->message);
-  return g_error_matches (error, RD_CALIBRATE_ERROR,
-      RD_CALIBRATE_ERROR_INTERRUPTED) ? EXIT_INTERRUPTED : EXIT_FAILURE;
+  return rdtrain_fail (&teller, error, g_error_matches (error,
+          RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_INTERRUPTED)
+      ? RDTRAIN_EXIT_INTERRUPTED : EXIT_FAILURE);
 }
 
 int
-main (int argc, char **argv)
+rdtrain_calibrate (gint argc, gchar ** argv)
 {
   Arguments arguments = {.sequences = RD_CALIBRATE_SEQUENCES,
     .gradient_sequences = RD_CALIBRATE_GRADIENT_SEQUENCES,
     .length = RD_CALIBRATE_LENGTH,.lambda = RD_CALIBRATE_LAMBDA
   };
-  int status;
+  const int status = run (argc, argv, &arguments);
 
-  setlocale (LC_ALL, "");
-  if (argc >= 2 && strcmp (argv[1], "--help") == 0) {
-    g_print ("%s", usage);
-    return EXIT_SUCCESS;
-  }
-  if (argc < 2 || strcmp (argv[1], "calibrate") != 0) {
-    g_printerr ("%s", usage);
-    return EXIT_USAGE;
-  }
-  g_set_prgname ("rdtrain calibrate");
-  argv[1] = argv[0];
-  status = run_calibrate (argc - 1, argv + 1, &arguments);
   arguments_clear (&arguments);
   return status;
 }

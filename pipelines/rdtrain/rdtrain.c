@@ -1,0 +1,49 @@
+/* rdtrain: makes codec files. Each command has a file of its own. */
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipelines/rdtrain/tool.h"
+
+typedef struct
+{
+  const gchar *name, *what;
+  int (*run) (gint argc, gchar ** argv);
+} Command;
+
+static const Command commands[] = {
+  {"calibrate", "fits a codec to a model, a split and text; the model stays "
+        "as it is", rdtrain_calibrate},
+};
+
+static void
+print_usage (void (*print) (const gchar *, ...))
+{
+  print ("Usage: rdtrain COMMAND [OPTION...]\n\n"
+      "Makes codec files for the hidden states of a language model.\n\n"
+      "Commands:\n");
+  for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
+    print ("  %-12s %s\n", commands[i].name, commands[i].what);
+  print ("\nrdtrain COMMAND --help lists a command's options.\n");
+}
+
+int
+main (int argc, char **argv)
+{
+  setlocale (LC_ALL, "");
+  if (argc >= 2 && strcmp (argv[1], "--help") == 0) {
+    print_usage (g_print);
+    return EXIT_SUCCESS;
+  }
+  for (guint i = 0; argc >= 2 && i < G_N_ELEMENTS (commands); i++) {
+    if (strcmp (argv[1], commands[i].name) == 0) {
+      g_autofree gchar *name = g_strconcat ("rdtrain ", argv[1], NULL);
+
+      g_set_prgname (name);
+      argv[1] = argv[0];
+      return commands[i].run (argc - 1, argv + 1);
+    }
+  }
+  print_usage (g_printerr);
+  return RDTRAIN_EXIT_USAGE;
+}

@@ -1,0 +1,108 @@
+#include "pipelines/rdtrain/tool.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#define TERMINAL_INTERVAL (G_TIME_SPAN_SECOND / 4)
+#define LOG_INTERVAL (10 * G_TIME_SPAN_SECOND)
+#define CLEAR_LINE "\r\033[K"
+
+gint rdtrain_cancelled;
+
+static void
+on_signal (int number)
+{
+  (void) number;
+  __atomic_store_n (&rdtrain_cancelled, 1, __ATOMIC_RELAXED);
+}
+
+void
+rdtrain_catch_signals (void)
+{
+  struct sigaction action = {.sa_handler = on_signal };
+
+  action.sa_flags = (int) SA_RESETHAND;
+  sigaction (SIGINT, &action, NULL);
+  sigaction (SIGTERM, &action, NULL);
+}
+
+void
+rdtrain_teller_init (RdtrainTeller * teller, gboolean quiet)
+{
+  *teller = (RdtrainTeller) {
+  .quiet = quiet,.terminal = isatty (STDERR_FILENO)};
+}
+
+gboolean
+rdtrain_teller_due (RdtrainTeller * teller)
+{
+  const gint64 now = g_get_monotonic_time ();
+
+  if (teller->quiet || now - teller->told
+      < (teller->terminal ? TERMINAL_INTERVAL : LOG_INTERVAL))
+    return FALSE;
+  teller->told = now;
+  return TRUE;
+}
+
+void
+rdtrain_teller_progress (const RdtrainTeller * teller, const gchar * line)
+{
+  g_printerr ("%s%s%s", teller->terminal ? CLEAR_LINE : "", line,
+      teller->terminal ? "" : "\n");
+}
+
+void
+rdtrain_tell (const gchar * line, gpointer user_data)
+{
+  const RdtrainTeller *teller = user_data;
+
+  if (!teller->quiet)
+    g_printerr ("%s%s\n", teller->terminal ? CLEAR_LINE : "", line);
+}
+
+int
+rdtrain_fail (const RdtrainTeller * teller, const GError * error, int code)
+{
+  g_printerr ("%s%s: %s\n", teller->terminal ? CLEAR_LINE : "",
+      g_get_prgname (), error->message);
+  return code;
+}
+
+gboolean
+rdtrain_fail_usage (GError ** error, const gchar * message)
+{
+  g_set_error_literal (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+      message);
+  return FALSE;
+}
+
+gboolean
+rdtrain_windows_load (RdtrainWindows * windows, const gchar * path,
+    GError ** error)
+{
+  *windows = (RdtrainWindows) {
+  0};
+  if (path == NULL)
+    return TRUE;
+  windows->testset = eval_testset_load (path, G_MAXINT32, G_MAXINT32, 0, error);
+  if (windows->testset == NULL)
+    return FALSE;
+  windows->n = windows->testset->texts->len;
+  windows->windows = g_new (RdIds, windows->n);
+  for (guint i = 0; i < windows->n; i++) {
+    const EvalText *text = g_ptr_array_index (windows->testset->texts, i);
+
+    windows->windows[i] = (RdIds) {
+    text->ids, text->n};
+  }
+  return TRUE;
+}
+
+void
+rdtrain_windows_clear (RdtrainWindows * windows)
+{
+  g_clear_pointer (&windows->testset, eval_testset_free);
+  g_clear_pointer (&windows->windows, g_free);
+  windows->n = 0;
+}

@@ -1,0 +1,50 @@
+/* What the commands of rdtrain share: signals, exit codes, what is told, test windows. */
+#pragma once
+#include "codec/training/corpus.h"
+#include "pipelines/eval/testset.h"
+
+G_BEGIN_DECLS
+
+#define RDTRAIN_EXIT_USAGE 2
+#define RDTRAIN_EXIT_INTERRUPTED 130
+
+/** Commands: like main(), argv[0] being the program's; return an exit code. */
+int rdtrain_calibrate (gint argc, gchar ** argv);
+
+/** rdtrain_cancelled: becomes 1 at the first SIGINT or SIGTERM after rdtrain_catch_signals(); a second one ends the program at once. */
+extern gint rdtrain_cancelled;
+void rdtrain_catch_signals (void);
+
+/** RdtrainTeller: standard error. A terminal has a line that changes. */
+typedef struct
+{
+  gboolean quiet, terminal;
+  gint64 told;
+} RdtrainTeller;
+
+void rdtrain_teller_init (RdtrainTeller * teller, gboolean quiet);
+/** rdtrain_teller_due: whether progress is to be told now; at most four times a second on a terminal, else every ten seconds. */
+gboolean rdtrain_teller_due (RdtrainTeller * teller);
+/** rdtrain_teller_progress: replaces the line that changes. */
+void rdtrain_teller_progress (const RdtrainTeller * teller, const gchar * line);
+/** rdtrain_tell: a line that stays. @user_data: RdtrainTeller. */
+void rdtrain_tell (const gchar * line, gpointer user_data);
+/** rdtrain_fail: prints @error under the program's name; returns @code. */
+int rdtrain_fail (const RdtrainTeller * teller, const GError * error, int code);
+
+/** rdtrain_fail_usage: sets G_OPTION_ERROR_BAD_VALUE; returns FALSE. */
+gboolean rdtrain_fail_usage (GError ** error, const gchar * message);
+
+/** RdtrainWindows: test windows that no text may have in common with a corpus. */
+typedef struct
+{
+  EvalTestset *testset;
+  RdIds *windows;               /* (n) into @testset */
+  gsize n;
+} RdtrainWindows;
+
+/** rdtrain_windows_load: from a file of windows; none if @path is NULL. */
+gboolean rdtrain_windows_load (RdtrainWindows * windows, const gchar * path, GError ** error);
+void rdtrain_windows_clear (RdtrainWindows * windows);
+
+G_END_DECLS
