@@ -10,8 +10,9 @@ GQuark rd_corpus_error_quark (void);
 typedef enum
 {
   RD_CORPUS_ERROR_TEXT,         /* nothing in a file or folder, not UTF-8, more than fits */
-  RD_CORPUS_ERROR_TOKENIZER,    /* no token to begin a sequence with */
+  RD_CORPUS_ERROR_TOKENIZER,    /* none, or no token to begin a sequence with */
   RD_CORPUS_ERROR_SHORT,        /* fewer sequences than were asked for */
+  RD_CORPUS_ERROR_WINDOWS,      /* test windows are in it, or are of another vocabulary */
 } RdCorpusError;
 
 /** RdCorpus: token ids of some text. Immutable: any number of threads may use one at once. */

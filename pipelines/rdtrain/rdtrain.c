@@ -14,6 +14,9 @@ typedef struct
 static const Command commands[] = {
   {"calibrate", "fits a codec to a model, a split and text; the model stays "
         "as it is", rdtrain_calibrate},
+  {"train", "trains a codec, alone or together with adapters of the model",
+      rdtrain_train},
+  {"resume", "goes on with a training that was interrupted", rdtrain_resume},
 };
 
 static void
