@@ -39,6 +39,9 @@ void rd_training_clear (RdTraining * t);
 /** rd_training_tell: a line for the user. */
 void rd_training_tell (const RdTraining * t, const gchar * format, ...) G_GNUC_PRINTF (2, 3);
 
+/** rd_train_settings: all that the result depends on, as a text; freed by the caller. */
+gchar *rd_train_settings (const RdTraining * t);
+
 /** rd_training_prepare: ids, states, features and the teacher's states of sequence @index of the corpus to place @slot of the batch;
  * fills in all of @job but lambda, level, seed and weight. */
 gboolean rd_training_prepare (RdTraining * t, gsize index, gsize slot, RdJointJob * job, GError ** error);

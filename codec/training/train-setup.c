@@ -231,31 +231,6 @@ take_memory (RdTraining * t, GError ** error)
 
 /* ---- the whole ---- */
 
-static gchar *
-describe (const RdTraining * t)
-{
-  const RdTrainOptions *options = t->options;
-  g_autoptr (GString) text = g_string_new (NULL);
-
-  g_string_append_printf (text, "model=%s start=%s text=%s codec=%s set=%u "
-      "rounding=%s frame=%" G_GSIZE_FORMAT,
-      st_model_id (rd_states_model (t->states)), t->start->id,
-      rd_corpus_id (t->corpus), t->codec->klass->name, options->set,
-      options->noise ? "noise" : "ste", options->frame);
-  if (t->adapters != NULL)
-    g_string_append_printf (text, " matrices=%u blocks=%u-%u rank=%u alpha=%g",
-        options->matrices, options->first_block, options->last_block,
-        options->rank, (double) options->alpha);
-  g_string_append_printf (text, " steps=%" G_GUINT64_FORMAT " warmup=%"
-      G_GUINT64_FORMAT " batch=%" G_GSIZE_FORMAT " length=%" G_GSIZE_FORMAT
-      " held-out=%" G_GSIZE_FORMAT " lambda=%g-%g label-weight=%g rate=%g "
-      "codec-rate=%g seed=%" G_GUINT64_FORMAT, options->steps, options->warmup,
-      options->batch, options->length, options->held_out, options->lambda_min,
-      options->lambda_max, options->label_weight, options->rate,
-      options->codec_rate, options->seed);
-  return g_string_free (g_steal_pointer (&text), FALSE);
-}
-
 gboolean
 rd_training_open (RdTraining * t, const RdTrainOptions * options,
     GError ** error)
@@ -273,7 +248,7 @@ rd_training_open (RdTraining * t, const RdTrainOptions * options,
       || !take_memory (t, error))
     return FALSE;
   t->adamw = rd_adamw_new (rd_joint_parameters (t->joint)->n, &adamw, error);
-  t->settings = describe (t);
+  t->settings = rd_train_settings (t);
   return t->adamw != NULL;
 }
 

@@ -204,6 +204,17 @@ rd_train_state_read (const gchar * path, RdTrainState * state, GError ** error)
   return TRUE;
 }
 
+gchar *
+rd_train_state_settings (const gchar * path, GError ** error)
+{
+  g_autoptr (StGguf) gguf = st_gguf_open (path, error);
+  Numbers numbers = { 0 };
+
+  if (gguf == NULL || !read_numbers (gguf, NULL, &numbers, error))
+    return NULL;
+  return g_strdup (numbers.settings);
+}
+
 gboolean
 rd_train_state_read_values (const gchar * path,
     const RdParameters * parameters, gsize * n, GError ** error)

@@ -98,5 +98,9 @@ typedef struct
  * DIVERGED names the step and keeps the last good checkpoint, OTHER and CHECKPOINT for one that does not fit); RD_CODEC_ERROR for the start;
  * those of reading model and text. */
 gboolean rd_train (const RdTrainOptions * options, GError ** error);
+/** rd_train_options_read: numbers and choices of the training whose checkpoint is at @path; paths and what is no matter for the result stay as
+ * they are, codec_new too: @codec (out) is the name of the entropy model, to be freed. Errors: ST_GGUF_ERROR; RD_TRAINING_ERROR DAMAGED, OTHER
+ * for a training of something else. */
+gboolean rd_train_options_read (RdTrainOptions * options, const gchar * path, gchar ** codec, GError ** error);
 
 G_END_DECLS
