@@ -148,18 +148,6 @@ clear (RdCalibration * c)
 
 /* ---- texts of the file ---- */
 
-static gchar *
-list_domains (const RdCorpus * corpus)
-{
-  GString *list = g_string_new (NULL);
-
-  for (guint i = 0; i < rd_corpus_n_domains (corpus); i++)
-    g_string_append_printf (list, "%s%s (%" G_GSIZE_FORMAT " tokens)",
-        i > 0 ? ", " : "", rd_corpus_domain_name (corpus, i),
-        rd_corpus_domain_tokens (corpus, i));
-  return g_string_free (list, FALSE);
-}
-
 /* The command that makes this file, without what the result does not depend on, and without the paths of one machine. */
 static gchar *
 make_command (const RdCalibration * c)
@@ -197,7 +185,7 @@ set_provenance (const RdCalibration * c, RdLearnedParameters * p)
   g_hash_table_insert (p->provenance, g_strdup ("text.id"),
       g_strdup (rd_corpus_id (c->corpus)));
   g_hash_table_insert (p->provenance, g_strdup ("text.domains"),
-      list_domains (c->corpus));
+      rd_corpus_describe (c->corpus));
   if (c->options->sources != NULL)
     g_hash_table_insert (p->provenance, g_strdup ("text.sources"),
         g_strdup (c->options->sources));

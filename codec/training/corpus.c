@@ -259,3 +259,15 @@ rd_corpus_domain_tokens (const RdCorpus * corpus, guint domain)
 {
   return rd_corpus_get_domain (corpus, domain)->ids->len;
 }
+
+gchar *
+rd_corpus_describe (const RdCorpus * corpus)
+{
+  GString *list = g_string_new (NULL);
+
+  for (guint i = 0; i < rd_corpus_n_domains (corpus); i++)
+    g_string_append_printf (list, "%s%s (%" G_GSIZE_FORMAT " tokens)",
+        i > 0 ? ", " : "", rd_corpus_domain_name (corpus, i),
+        rd_corpus_domain_tokens (corpus, i));
+  return g_string_free (list, FALSE);
+}

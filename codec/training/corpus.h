@@ -32,6 +32,8 @@ guint rd_corpus_n_domains (const RdCorpus * corpus);
 /** The base name of a domain's file or folder. @domain < rd_corpus_n_domains(). */
 const gchar *rd_corpus_domain_name (const RdCorpus * corpus, guint domain);
 gsize rd_corpus_domain_tokens (const RdCorpus * corpus, guint domain);
+/** rd_corpus_describe: "novels (655523 tokens), manuals (12000 tokens)"; freed by the caller. */
+gchar *rd_corpus_describe (const RdCorpus * corpus);
 
 /** rd_corpus_n_sequences: how many sequences of @length ids there are; no id of the text is in two of them. @length >= 2. */
 gsize rd_corpus_n_sequences (const RdCorpus * corpus, gsize length);

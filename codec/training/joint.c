@@ -58,11 +58,14 @@ place_of (const RdJoint * joint, float level)
   return place;
 }
 
+/* 1 where there are no adapters. */
 static float
-gate_at (const RdJoint * joint, float level)
+job_gate (const RdJoint * joint, float level)
 {
   const Place place = place_of (joint, level);
 
+  if (joint->options.adapters == NULL)
+    return 1.0f;
   if (place.share == 0.0f)
     return joint->gates[place.i];
   return (1.0f - place.share) * joint->gates[place.i]
@@ -154,8 +157,7 @@ run_job (gsize index, guint thread, float *gradient, gpointer user_data,
   const Run *run = user_data;
   const Context *context = &run->joint->contexts[thread];
   RdJointJob *job = &run->jobs[index];
-  const float gate = run->joint->options.adapters != NULL ?
-      gate_at (run->joint, job->codec.level) : 1.0f;
+  const float gate = job_gate (run->joint, job->codec.level);
 
   return forward (run, context, job, gate, error)
       && rd_range_loss (context->tail, &job->target,
@@ -187,6 +189,42 @@ rd_joint_run (RdJoint * joint, RdJointJob * jobs, gsize n_jobs, float *gradient,
       return FALSE;
   }
   return rd_batch_run (joint->batch, n_jobs, run_job, &run, gradient, error);
+}
+
+/* ---- the head alone ---- */
+
+typedef struct
+{
+  RdJoint *joint;
+  const gint32 *ids;
+  gsize n;
+  float gate;
+  float *x;
+  const gint *cancel;
+} HeadRun;
+
+static gboolean
+run_head (gsize index, guint thread, float *gradient, gpointer user_data,
+    GError ** error)
+{
+  const HeadRun *run = user_data;
+
+  (void) index;
+  (void) gradient;
+  return rd_embed (run->joint->options.weights, run->ids, run->n, run->x, error)
+      && rd_range_forward (run->joint->contexts[thread].head, run->x, run->n,
+      run->gate, run->x, run->cancel, error);
+}
+
+gboolean
+rd_joint_head (RdJoint * joint, const gint32 * ids, gsize n, float level,
+    float *x, const gint * cancel, GError ** error)
+{
+  HeadRun run = { joint, ids, n, job_gate (joint, level), x, cancel };
+
+  g_return_val_if_fail (joint->options.head, FALSE);
+  return check_length (joint, 0, n, error)
+      && rd_batch_run (joint->batch, 1, run_head, &run, NULL, error);
 }
 
 /* ---- set-up ---- */

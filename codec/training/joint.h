@@ -52,6 +52,9 @@ float *rd_joint_gates (RdJoint * joint);
  * rd_tail_run(), those of the codec, and INPUT for bits that are not finite. */
 gboolean rd_joint_run (RdJoint * joint, RdJointJob * jobs, gsize n_jobs, float *gradient, const gint * cancel, GError ** error);
 
+/** rd_joint_head: x (n, D) hidden states before the codec of @ids (n) at @level, by the head. Errors as above. */
+gboolean rd_joint_head (RdJoint * joint, const gint32 * ids, gsize n, float level, float *x, const gint * cancel, GError ** error);
+
 /** rd_joint_stepped: to be called after each change of the parameters. */
 void rd_joint_stepped (RdJoint * joint);
 

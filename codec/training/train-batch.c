@@ -30,7 +30,8 @@ rd_training_prepare (RdTraining * t, gsize index, gsize slot, RdJointJob * job,
   if (!run_teacher (t, y, error))
     return FALSE;
   *job = (RdJointJob) {
-  .ids = ids,.x = x,.codec = {.features = features,.frame =
+  .ids = ids,.x = x,.codec = {.features =
+          options->set == 1 ? features : NULL,.frame =
           options->frame,.noise = options->noise},.target = {.n =
           options->length,.loss =
           options->label_weight > 0 ? RD_LOSS_MIXED : RD_LOSS_TEACHER,.labels =

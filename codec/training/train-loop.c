@@ -30,18 +30,10 @@ seconds_since (gint64 time)
 
 /* ---- checkpoints ---- */
 
-static RdTrainState
-state_of (const RdTraining * t)
-{
-  return (RdTrainState) {
-    .settings = t->settings,.parameters =
-        rd_joint_parameters (t->joint),.adamw = t->adamw};
-}
-
 static gboolean
 save (Loop * loop, GError ** error)
 {
-  const RdTrainState state = state_of (loop->t);
+  const RdTrainState state = rd_training_state (loop->t);
   const gint64 began = g_get_monotonic_time ();
   const gboolean ok = rd_train_state_write (loop->t->options->checkpoint,
       &state, error);

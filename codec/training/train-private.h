@@ -24,18 +24,23 @@ typedef struct
   RdAdapters *adapters;         /* or NULL */
   RdTrainable *codec;
   RdJoint *joint;
+  gboolean head;                /* it has one: adapters stand before the split */
   RdAdamW *adamw;
   gchar *settings;              /* all that the result depends on */
 
   gsize hidden_size;
   gint32 *ids;                  /* (batch, T + 1) */
-  float *x, *teacher_y, *features;      /* (batch, T, D); features NULL without */
+  float *x, *teacher_y, *features;      /* (batch, T, D); features NULL if the start has none */
   float *gradient;
 } RdTraining;
 
 /** rd_training_open: reads and checks all that the options name, and makes everything at its start. Clear it even if this fails. */
 gboolean rd_training_open (RdTraining * t, const RdTrainOptions * options, GError ** error);
 void rd_training_clear (RdTraining * t);
+/** rd_training_state: what a checkpoint holds. */
+RdTrainState rd_training_state (const RdTraining * t);
+/** rd_training_load: everything as it is in the checkpoint, which must be of the same settings. */
+gboolean rd_training_load (RdTraining * t, GError ** error);
 /** rd_training_tell: a line for the user. */
 void rd_training_tell (const RdTraining * t, const gchar * format, ...) G_GNUC_PRINTF (2, 3);
 

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "codec/training/adapters-export.h"
 #include "codec/training/checks.h"
 #include "codec/training/train-private.h"
 
@@ -114,10 +115,8 @@ open_model (RdTraining * t, GError ** error)
   if (t->start == NULL)
     return FALSE;
   states.split_layer = t->start->split_layer;
-  if (options->set == 1) {
-    states.side_info = t->start->side_info;
-    states.n_blocks = t->start->n_blocks;
-  }
+  states.side_info = t->start->side_info;
+  states.n_blocks = t->start->n_blocks;
   t->states = rd_states_new (options->model, &states, error);
   if (t->states == NULL || !check_model_id (t, error))
     return FALSE;
@@ -150,6 +149,20 @@ open_text (RdTraining * t, GError ** error)
 
 /* ---- what is trained ---- */
 
+/* Those of the start, which have shapes of their own. */
+static gboolean
+import_adapters (RdTraining * t, const StModelConfig * config, GError ** error)
+{
+  if (t->options->matrices == 0) {
+    g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+        "%s has adapters, without which its codec is worth little: they can "
+        "only be trained on with it", t->options->start);
+    return FALSE;
+  }
+  t->adapters = rd_adapters_import (t->start->adapters, config, error);
+  return t->adapters != NULL;
+}
+
 static gboolean
 make_adapters (RdTraining * t, GError ** error)
 {
@@ -162,6 +175,8 @@ make_adapters (RdTraining * t, GError ** error)
     options->seed, sets
   };
 
+  if (t->start->adapters != NULL)
+    return import_adapters (t, config, error);
   if (options->matrices == 0)
     return TRUE;
   if (!rd_check_number ("last block with adapters", last, 1, config->n_blocks,
@@ -177,11 +192,25 @@ make_adapters (RdTraining * t, GError ** error)
 
 /* Without adapters before the split the states there are the original model's: no head is needed, nor its gradient. */
 static gboolean
+needs_head (const RdTraining * t)
+{
+  float *u, *v;
+
+  for (guint i = 0; t->adapters != NULL
+      && i < t->start->split_layer * RD_N_MATRICES; i++) {
+    if (rd_adapters_find (t->adapters, i / RD_N_MATRICES, i % RD_N_MATRICES, &u,
+            &v))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static gboolean
 make_joint (RdTraining * t, GError ** error)
 {
   const RdTrainOptions *options = t->options;
   const guint split = t->start->split_layer;
-  const gboolean head = t->adapters != NULL && options->first_block < split;
+  const gboolean head = needs_head (t);
   const StModelOptions range = {.first_block =
         head ? 0 : (gint) split,.last_block = -1,.embed = head,.output =
         TRUE,.threads = 1
@@ -197,10 +226,14 @@ make_joint (RdTraining * t, GError ** error)
 
   if (model == NULL)
     return FALSE;
+  t->head = head;
   t->weights = rd_weights_new (model, options->length, error);
   joint.weights = t->weights;
   if (t->weights != NULL)
     t->joint = rd_joint_new (&joint, error);
+  if (t->joint != NULL && t->start->adapters != NULL)
+    memcpy (rd_joint_gates (t->joint), t->start->adapters->gates,
+        t->start->n_knots * sizeof (float));
   return t->joint != NULL;
 }
 
@@ -215,13 +248,13 @@ take_memory (RdTraining * t, GError ** error)
   if (g_size_checked_mul (&states, rows, t->hidden_size)) {
     t->x = g_try_malloc_n (states, sizeof (float));
     t->teacher_y = g_try_malloc_n (states, sizeof (float));
-    if (options->set == 1)
+    if (t->start->side_info != RD_SIDE_INFO_NONE)
       t->features = g_try_malloc_n (states, sizeof (float));
   }
   t->gradient = g_try_malloc_n (n, sizeof (float));
   t->ids = g_new (gint32, options->batch * (options->length + 1));
   if (t->x != NULL && t->teacher_y != NULL && t->gradient != NULL
-      && (options->set == 0 || t->features != NULL))
+      && (t->start->side_info == RD_SIDE_INFO_NONE || t->features != NULL))
     return TRUE;
   g_set_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_MEMORY,
       "cannot allocate memory for %" G_GSIZE_FORMAT " sequences of %"
@@ -250,6 +283,14 @@ rd_training_open (RdTraining * t, const RdTrainOptions * options,
   t->adamw = rd_adamw_new (rd_joint_parameters (t->joint)->n, &adamw, error);
   t->settings = rd_train_settings (t);
   return t->adamw != NULL;
+}
+
+RdTrainState
+rd_training_state (const RdTraining * t)
+{
+  return (RdTrainState) {
+    .settings = t->settings,.parameters =
+        rd_joint_parameters (t->joint),.adamw = t->adamw};
 }
 
 void

@@ -2,27 +2,29 @@
 
 #include "codec/training/train-private.h"
 
+gboolean
+rd_training_load (RdTraining * t, GError ** error)
+{
+  RdTrainState state = rd_training_state (t);
+
+  if (!rd_train_state_read (t->options->checkpoint, &state, error))
+    return FALSE;
+  rd_joint_stepped (t->joint);
+  rd_training_tell (t, "from %s: %" G_GUINT64_FORMAT " of %"
+      G_GUINT64_FORMAT " steps are done", t->options->checkpoint,
+      t->adamw->steps, t->options->steps);
+  return TRUE;
+}
+
 static gboolean
 load_checkpoint (RdTraining * t, GError ** error)
 {
-  const RdTrainOptions *options = t->options;
-  RdTrainState state = {.settings = t->settings,.parameters =
-        rd_joint_parameters (t->joint),.adamw = t->adamw
-  };
-
-  if (!options->resume) {
-    g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_CHECKPOINT,
-        "%s is there from an earlier run: --resume goes on from it; to start "
-        "anew remove it", options->checkpoint);
-    return FALSE;
-  }
-  if (!rd_train_state_read (options->checkpoint, &state, error))
-    return FALSE;
-  rd_joint_stepped (t->joint);
-  rd_training_tell (t, "going on from %s: %" G_GUINT64_FORMAT " of %"
-      G_GUINT64_FORMAT " steps are done", options->checkpoint, t->adamw->steps,
-      options->steps);
-  return TRUE;
+  if (t->options->resume)
+    return rd_training_load (t, error);
+  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_CHECKPOINT,
+      "%s is there from an earlier run: --resume goes on from it; to start "
+      "anew remove it", t->options->checkpoint);
+  return FALSE;
 }
 
 static gboolean

@@ -17,6 +17,8 @@ static const Command commands[] = {
   {"train", "trains a codec, alone or together with adapters of the model",
       rdtrain_train},
   {"resume", "goes on with a training that was interrupted", rdtrain_resume},
+  {"export", "makes a codec file of what a training has reached",
+      rdtrain_export},
 };
 
 static void

@@ -12,6 +12,7 @@ G_BEGIN_DECLS
 int rdtrain_calibrate (gint argc, gchar ** argv);
 int rdtrain_train (gint argc, gchar ** argv);
 int rdtrain_resume (gint argc, gchar ** argv);
+int rdtrain_export (gint argc, gchar ** argv);
 
 /** rdtrain_cancelled: becomes 1 at the first SIGINT or SIGTERM after rdtrain_catch_signals(); a second one ends the program at once. */
 extern gint rdtrain_cancelled;

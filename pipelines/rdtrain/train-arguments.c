@@ -2,46 +2,25 @@
 
 #include <string.h>
 
-#include "codec/training/static.h"
 #include "codec/training/weights.h"
+#include "pipelines/rdtrain/entropy-models.h"
 
 #define TOKENS 1000000
 /* Of the steps, at most. */
 #define WARMUP 100
 #define WARMUP_SHARE 20
 
-/* ---- entropy models ---- */
-
-static RdTrainable *
-static_new (const RdLearnedParameters * start, guint set, GError ** error)
-{
-  RdStatic *codec = rd_static_new (start, set, error);
-
-  return codec != NULL ? rd_static_trainable (codec) : NULL;
-}
-
-static const struct
-{
-  const gchar *name;
-  RdTrainable *(*codec_new) (const RdLearnedParameters * start, guint set, GError ** error);
-} entropy_models[] = {
-  {RD_STATIC_NAME, static_new},
-};
+/* ---- choices ---- */
 
 static gboolean
 parse_entropy_model (const gchar * name, RdTrainOptions * options,
     GError ** error)
 {
-  g_autoptr (GString) message = g_string_new ("--entropy-model is one of");
+  const RdtrainEntropyModel *model = rdtrain_entropy_model_find (name, error);
 
-  for (guint i = 0; i < G_N_ELEMENTS (entropy_models); i++) {
-    if (name == NULL || strcmp (name, entropy_models[i].name) == 0) {
-      options->codec_new = entropy_models[i].codec_new;
-      return TRUE;
-    }
-    g_string_append_printf (message, " %s", entropy_models[i].name);
-  }
-  return rdtrain_fail_usage (error, message->str);
+  if (model != NULL)
+    options->codec_new = model->codec_new;
+  return model != NULL;
 }
 
 static gboolean
@@ -51,8 +30,6 @@ parse_rounding (const gchar * name, RdTrainOptions * options, GError ** error)
   return name == NULL || options->noise || strcmp (name, "ste") == 0
       || rdtrain_fail_usage (error, "--rounding is ste or noise");
 }
-
-/* ---- adapters ---- */
 
 static gboolean
 add_matrix (const gchar * name, guint8 * matrices)
@@ -108,22 +85,29 @@ parse_blocks (const gchar * text, RdTrainOptions * options, GError ** error)
 /* ---- numbers ---- */
 
 static gboolean
-check_arguments (const RdtrainTrainArguments * a, gint argc, GError ** error)
+check_inputs (const RdtrainTrainArguments * a, gint argc, GError ** error)
 {
   if (argc != 1 || a->model == NULL || a->start == NULL || a->texts == NULL
       || a->checkpoint == NULL)
     return rdtrain_fail_usage (error,
         "needs --model=MODEL, --start=CODEC, --text=TEXT and "
         "--checkpoint=FILE, and no other arguments");
+  return a->threads >= 0
+      || rdtrain_fail_usage (error, "--threads is at least 0");
+}
+
+static gboolean
+check_numbers (const RdtrainTrainArguments * a, GError ** error)
+{
   if (a->steps > 0 && a->tokens > 0)
     return rdtrain_fail_usage (error, "--steps or --tokens, not both");
   if (a->steps < 0 || a->tokens < 0 || a->batch < 1 || a->length < 1
       || a->frame < 1 || a->rank < 1 || a->held_out < 1)
     return rdtrain_fail_usage (error,
         "numbers of steps, tokens, sequences and of the rank are at least 1");
-  if (a->threads < 0 || a->seed < 0 || a->validate_every < 0)
+  if (a->seed < 0 || a->validate_every < 0)
     return rdtrain_fail_usage (error,
-        "--threads, --seed and --validate-every are at least 0");
+        "--seed and --validate-every are at least 0");
   return TRUE;
 }
 
@@ -139,28 +123,50 @@ set_steps (const RdtrainTrainArguments * a, RdTrainOptions * options)
       MIN (WARMUP, options->steps / WARMUP_SHARE);
 }
 
-static gboolean
-set_options (const RdtrainTrainArguments * a, RdTrainOptions * options,
-    GError ** error)
+static void
+set_inputs (const RdtrainTrainArguments * a, RdTrainOptions * options)
 {
   *options = (RdTrainOptions) {
   .model = a->model,.start = a->start,.texts =
-        (const gchar * const *) a->texts,.set = a->side_info ? 1 : 0,.frame =
-        (gsize) a->frame,.rank = (guint) a->rank,.alpha =
-        a->alpha > 0 ? (float) a->alpha : (float) a->rank,.batch =
-        (gsize) a->batch,.length = (gsize) a->length,.held_out =
-        (gsize) a->held_out,.validate_every =
-        (guint64) a->validate_every,.lambda_min = a->lambda_min,.lambda_max =
-        a->lambda_max,.label_weight = a->label_weight,.rate =
-        a->rate,.codec_rate = a->codec_rate,.seed = (guint64) a->seed,.threads =
+        (const gchar * const *) a->texts,.threads =
         (guint) a->threads,.recompute = a->recompute,.checkpoint =
-        a->checkpoint,.resume = a->resume,.values = a->values,.cancel =
-        &rdtrain_cancelled};
+        a->checkpoint,.resume = a->resume,.values = a->values,.validate_every =
+        (guint64) a->validate_every,.cancel = &rdtrain_cancelled};
+}
+
+static gboolean
+set_numbers (const RdtrainTrainArguments * a, RdTrainOptions * options,
+    GError ** error)
+{
+  options->set = a->side_info ? 1 : 0;
+  options->frame = (gsize) a->frame;
+  options->rank = (guint) a->rank;
+  options->alpha = a->alpha > 0 ? (float) a->alpha : (float) a->rank;
+  options->batch = (gsize) a->batch;
+  options->length = (gsize) a->length;
+  options->held_out = (gsize) a->held_out;
+  options->lambda_min = a->lambda_min;
+  options->lambda_max = a->lambda_max;
+  options->label_weight = a->label_weight;
+  options->rate = a->rate;
+  options->codec_rate = a->codec_rate;
+  options->seed = (guint64) a->seed;
   set_steps (a, options);
   return parse_entropy_model (a->entropy_model, options, error)
       && parse_rounding (a->rounding, options, error)
       && parse_adapters (a->adapters, &options->matrices, error)
       && parse_blocks (a->blocks, options, error);
+}
+
+gboolean
+rdtrain_train_arguments_read (const RdtrainTrainArguments * a,
+    RdTrainOptions * options, GError ** error)
+{
+  g_autofree gchar *codec = NULL;
+
+  options->resume = TRUE;
+  return rd_train_options_read (options, a->checkpoint, &codec, error)
+      && parse_entropy_model (codec, options, error);
 }
 
 /* ---- the command line ---- */
@@ -181,11 +187,8 @@ add_inputs (GOptionContext * context, RdtrainTrainArguments * a)
         "JSON"},
     {"checkpoint", 'c', 0, G_OPTION_ARG_FILENAME, &a->checkpoint,
         "Where the training is kept", "FILE"},
-    {"resume", 'r', 0, G_OPTION_ARG_NONE, &a->resume,
-        "Go on from the checkpoint, if there is one", NULL},
-    {"values", 0, 0, G_OPTION_ARG_FILENAME, &a->values,
-          "Start from the values in another training's checkpoint, as far as "
-          "it has them", "FILE"},
+    {"validate-every", 0, 0, G_OPTION_ARG_INT, &a->validate_every,
+        "Steps; 0: before the first and behind the last (200)", "N"},
     {"threads", 0, 0, G_OPTION_ARG_INT, &a->threads,
         "0: one per CPU (0)", "N"},
     {"recompute", 0, 0, G_OPTION_ARG_NONE, &a->recompute,
@@ -201,6 +204,11 @@ static void
 add_what (GOptionContext * context, RdtrainTrainArguments * a)
 {
   const GOptionEntry entries[] = {
+    {"resume", 'r', 0, G_OPTION_ARG_NONE, &a->resume,
+        "Go on from the checkpoint, if there is one", NULL},
+    {"values", 0, 0, G_OPTION_ARG_FILENAME, &a->values,
+          "Start from the values in another training's checkpoint, as far as "
+          "it has them", "FILE"},
     {"entropy-model", 0, 0, G_OPTION_ARG_STRING, &a->entropy_model,
         "static (static)", "NAME"},
     {"side-info", 0, 0, G_OPTION_ARG_NONE, &a->side_info,
@@ -238,8 +246,6 @@ add_numbers (GOptionContext * context, RdtrainTrainArguments * a)
         "Tokens of a sequence (256)", "N"},
     {"held-out", 0, 0, G_OPTION_ARG_INT, &a->held_out,
         "Sequences that are validated on and never trained on (8)", "N"},
-    {"validate-every", 0, 0, G_OPTION_ARG_INT, &a->validate_every,
-        "Steps; 0: before the first and behind the last (200)", "N"},
     {"lambda-min", 0, 0, G_OPTION_ARG_DOUBLE, &a->lambda_min,
         "Nats a bit: each sequence draws from the range (1.5e-4)", "X"},
     {"lambda-max", 0, 0, G_OPTION_ARG_DOUBLE, &a->lambda_max,
@@ -261,13 +267,9 @@ add_numbers (GOptionContext * context, RdtrainTrainArguments * a)
   g_option_context_add_main_entries (context, entries, NULL);
 }
 
-gboolean
-rdtrain_train_arguments_parse (RdtrainTrainArguments * a, gint argc,
-    gchar ** argv, const gchar * summary, const gchar * description,
-    RdTrainOptions * options, GError ** error)
+static void
+set_defaults (RdtrainTrainArguments * a)
 {
-  g_autoptr (GOptionContext) context = g_option_context_new ("");
-
   *a = (RdtrainTrainArguments) {
   .frame = RD_TRAIN_FRAME,.rank = RD_TRAIN_RANK,.batch =
         RD_TRAIN_BATCH,.length = RD_TRAIN_LENGTH,.held_out =
@@ -275,13 +277,29 @@ rdtrain_train_arguments_parse (RdtrainTrainArguments * a, gint argc,
         -1,.lambda_min = RD_TRAIN_LAMBDA_MIN,.lambda_max =
         RD_TRAIN_LAMBDA_MAX,.rate = RD_TRAIN_RATE,.codec_rate =
         RD_TRAIN_CODEC_RATE};
+}
+
+gboolean
+rdtrain_train_arguments_parse (RdtrainTrainArguments * a, gint argc,
+    gchar ** argv, const RdtrainTrainUsage * usage, RdTrainOptions * options,
+    GError ** error)
+{
+  g_autoptr (GOptionContext) context = g_option_context_new ("");
+
+  set_defaults (a);
   add_inputs (context, a);
-  add_what (context, a);
-  add_numbers (context, a);
-  g_option_context_set_summary (context, summary);
-  g_option_context_set_description (context, description);
-  return g_option_context_parse (context, &argc, &argv, error)
-      && check_arguments (a, argc, error) && set_options (a, options, error);
+  if (!usage->resume) {
+    add_what (context, a);
+    add_numbers (context, a);
+  }
+  g_option_context_set_summary (context, usage->summary);
+  g_option_context_set_description (context, usage->description);
+  if (!g_option_context_parse (context, &argc, &argv, error)
+      || !check_inputs (a, argc, error))
+    return FALSE;
+  set_inputs (a, options);
+  return usage->resume || (check_numbers (a, error)
+      && set_numbers (a, options, error));
 }
 
 void

@@ -17,9 +17,18 @@ typedef struct
   gdouble alpha, lambda_min, lambda_max, label_weight, rate, codec_rate;
 } RdtrainTrainArguments;
 
-/** rdtrain_train_arguments_parse: fills @a, then @options, which refer to it. @summary and @description: of --help. Errors: G_OPTION_ERROR. */
-gboolean rdtrain_train_arguments_parse (RdtrainTrainArguments * a, gint argc, gchar ** argv, const gchar * summary, const gchar * description,
+/** RdtrainTrainUsage: which of the two commands. */
+typedef struct
+{
+  const gchar *summary, *description;   /* of --help */
+  gboolean resume;              /* all that is not a path is in the checkpoint */
+} RdtrainTrainUsage;
+
+/** rdtrain_train_arguments_parse: fills @a, then @options, which refer to it. Errors: G_OPTION_ERROR. */
+gboolean rdtrain_train_arguments_parse (RdtrainTrainArguments * a, gint argc, gchar ** argv, const RdtrainTrainUsage * usage,
     RdTrainOptions * options, GError ** error);
+/** rdtrain_train_arguments_read: fills in what the checkpoint says. Errors of rd_train_options_read(). */
+gboolean rdtrain_train_arguments_read (const RdtrainTrainArguments * a, RdTrainOptions * options, GError ** error);
 void rdtrain_train_arguments_clear (RdtrainTrainArguments * a);
 
 G_END_DECLS

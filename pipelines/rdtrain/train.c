@@ -19,8 +19,15 @@ static const gchar description[] =
     "The original model's next-token distributions are the teacher: what is "
     "made small is\nKL (teacher || trained model behind the codec) + lambda * "
     "bits per token. The checkpoint\nis written every two minutes, at the end "
-    "and on Ctrl-C; --resume (or rdtrain resume,\nwith the same options) goes "
-    "on from it with the same numbers as without the stop.\n\n"
+    "and on Ctrl-C; rdtrain resume goes on from it\nwith the same numbers as "
+    "without the stop, and rdtrain export makes a codec file of it.\n\n"
+    "Exit status: 0 trained, 1 an error (the last checkpoint stays), 2 wrong "
+    "usage,\n130 interrupted.";
+
+static const gchar resume_summary[] =
+    "Goes on with the training whose checkpoint is FILE. MODEL, CODEC and TEXT "
+    "are what it\nbegan with; all numbers are in the checkpoint.";
+static const gchar resume_description[] =
     "Exit status: 0 trained, 1 an error (the last checkpoint stays), 2 wrong "
     "usage,\n130 interrupted.";
 
@@ -86,17 +93,6 @@ train (const RdtrainTrainArguments * a, RdTrainOptions * options,
   return ok;
 }
 
-static gboolean
-check_checkpoint (const RdTrainOptions * options, GError ** error)
-{
-  if (g_file_test (options->checkpoint, G_FILE_TEST_EXISTS))
-    return TRUE;
-  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_CHECKPOINT,
-      "there is no %s to go on from: rdtrain train begins a training",
-      options->checkpoint);
-  return FALSE;
-}
-
 static int
 run (const RdtrainTrainArguments * a, RdTrainOptions * options, gboolean resume)
 {
@@ -108,9 +104,8 @@ run (const RdtrainTrainArguments * a, RdTrainOptions * options, gboolean resume)
   options->validated = on_validated;
   options->tell = rdtrain_tell;
   options->user_data = &teller;
-  options->resume |= resume;
   rdtrain_catch_signals ();
-  if ((!resume || check_checkpoint (options, &error))
+  if ((!resume || rdtrain_train_arguments_read (a, options, &error))
       && train (a, options, &error))
     return EXIT_SUCCESS;
   return rdtrain_fail (&teller, error, g_error_matches (error,
@@ -119,16 +114,15 @@ run (const RdtrainTrainArguments * a, RdTrainOptions * options, gboolean resume)
 }
 
 static int
-parse_and_run (gint argc, gchar ** argv, gboolean resume)
+parse_and_run (gint argc, gchar ** argv, const RdtrainTrainUsage * usage)
 {
   g_autoptr (GError) error = NULL;
   RdtrainTrainArguments a;
   RdTrainOptions options;
   int status = RDTRAIN_EXIT_USAGE;
 
-  if (rdtrain_train_arguments_parse (&a, argc, argv, summary, description,
-          &options, &error))
-    status = run (&a, &options, resume);
+  if (rdtrain_train_arguments_parse (&a, argc, argv, usage, &options, &error))
+    status = run (&a, &options, usage->resume);
   else
     g_printerr ("%s: %s (see %s --help)\n", g_get_prgname (), error->message,
         g_get_prgname ());
@@ -139,11 +133,15 @@ parse_and_run (gint argc, gchar ** argv, gboolean resume)
 int
 rdtrain_train (gint argc, gchar ** argv)
 {
-  return parse_and_run (argc, argv, FALSE);
+  const RdtrainTrainUsage usage = { summary, description, FALSE };
+
+  return parse_and_run (argc, argv, &usage);
 }
 
 int
 rdtrain_resume (gint argc, gchar ** argv)
 {
-  return parse_and_run (argc, argv, TRUE);
+  const RdtrainTrainUsage usage = { resume_summary, resume_description, TRUE };
+
+  return parse_and_run (argc, argv, &usage);
 }
