@@ -61,8 +61,8 @@ check_model (const RdCalibration * c, GError ** error)
 {
   const StModelConfig *config = st_model_config (rd_states_model (c->states));
 
-  return rd_check_number ("tokens of a sequence", c->options->length, MIN_LENGTH,
-      config->context_length, error)
+  return rd_check_number ("tokens of a sequence", c->options->length,
+      MIN_LENGTH, config->context_length, error)
       && rd_check_number ("hidden size", config->hidden_size, 1,
       RD_LEARNED_MAX_HIDDEN, error);
 }

@@ -30,14 +30,16 @@ rd_training_prepare (RdTraining * t, gsize index, gsize slot, RdJointJob * job,
   if (!run_teacher (t, y, error))
     return FALSE;
   *job = (RdJointJob) {
-  .ids = ids,.x = x,.codec = {.features =
+    .ids = ids,.x = x,.codec = {.features =
           options->set == 1 ? features : NULL,.frame =
-          options->frame,.noise = options->noise},.target = {.n =
+          options->frame,.noise = options->noise
+    },.target = {.n =
           options->length,.loss =
           options->label_weight > 0 ? RD_LOSS_MIXED : RD_LOSS_TEACHER,.labels =
           ids + 1,.teacher = y,.label_weight =
           (float) options->label_weight,.teacher_weight =
-          (float) (1 - options->label_weight)},.weight = 1.0};
+          (float) (1 - options->label_weight)
+  },.weight = 1.0};
   return TRUE;
 }
 

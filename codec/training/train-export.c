@@ -62,8 +62,7 @@ set_texts (const RdTraining * t, const RdTrainExport * to,
     RdLearnedParameters * p)
 {
   const RdTrainOptions *options = t->options;
-  const guint64 trained =
-      t->adamw->steps * options->batch * options->length;
+  const guint64 trained = t->adamw->steps * options->batch * options->length;
 
   p->id[0] = '\0';
   g_free (p->name);

@@ -271,8 +271,9 @@ rd_training_open (RdTraining * t, const RdTrainOptions * options,
   const RdAdamWOptions adamw = RD_ADAMW_OPTIONS_DEFAULT;
 
   *t = (RdTraining) {
-  .options = options,.rates = {options->lambda_min, options->lambda_max,
-        options->batch, options->seed}};
+    .options = options,.rates = { options->lambda_min, options->lambda_max,
+      options->batch, options->seed
+  }};
   if (!check_options (options, error) || !open_model (t, error)
       || !open_text (t, error))
     return FALSE;
@@ -289,7 +290,7 @@ RdTrainState
 rd_training_state (const RdTraining * t)
 {
   return (RdTrainState) {
-    .settings = t->settings,.parameters =
+  .settings = t->settings,.parameters =
         rd_joint_parameters (t->joint),.adamw = t->adamw};
 }
 

@@ -130,8 +130,9 @@ set_inputs (const RdtrainTrainArguments * a, RdTrainOptions * options)
   .model = a->model,.start = a->start,.texts =
         (const gchar * const *) a->texts,.threads =
         (guint) a->threads,.recompute = a->recompute,.checkpoint =
-        a->checkpoint,.resume = a->resume,.values = a->values,.validate_every =
-        (guint64) a->validate_every,.cancel = &rdtrain_cancelled};
+        a->checkpoint,.resume = a->resume,.values =
+        a->values,.validate_every = (guint64) a->validate_every,.cancel =
+        &rdtrain_cancelled};
 }
 
 static gboolean
@@ -178,7 +179,7 @@ add_inputs (GOptionContext * context, RdtrainTrainArguments * a)
     {"model", 'm', 0, G_OPTION_ARG_FILENAME, &a->model,
         "Language model (GGUF) with all its blocks", "MODEL"},
     {"start", 's', 0, G_OPTION_ARG_FILENAME, &a->start,
-          "Codec file for it that training starts from: split, side "
+        "Codec file for it that training starts from: split, side "
           "information, values", "CODEC"},
     {"text", 't', 0, G_OPTION_ARG_FILENAME_ARRAY, &a->texts,
         "Text file, or folder of such", "TEXT"},
@@ -207,20 +208,20 @@ add_what (GOptionContext * context, RdtrainTrainArguments * a)
     {"resume", 'r', 0, G_OPTION_ARG_NONE, &a->resume,
         "Go on from the checkpoint, if there is one", NULL},
     {"values", 0, 0, G_OPTION_ARG_FILENAME, &a->values,
-          "Start from the values in another training's checkpoint, as far as "
+        "Start from the values in another training's checkpoint, as far as "
           "it has them", "FILE"},
     {"entropy-model", 0, 0, G_OPTION_ARG_STRING, &a->entropy_model,
         "static (static)", "NAME"},
     {"side-info", 0, 0, G_OPTION_ARG_NONE, &a->side_info,
-          "Train what codes rows whose token both sides know (else those "
+        "Train what codes rows whose token both sides know (else those "
           "without)", NULL},
     {"rounding", 0, 0, G_OPTION_ARG_STRING, &a->rounding,
-          "ste: values are rounded, gradients pass; noise: uniform noise in "
+        "ste: values are rounded, gradients pass; noise: uniform noise in "
           "place of rounding (ste)", "HOW"},
     {"frame", 0, 0, G_OPTION_ARG_INT, &a->frame,
         "Tokens of a frame (64)", "N"},
     {"adapters", 0, 0, G_OPTION_ARG_STRING, &a->adapters,
-          "Matrices with low-rank adapters: none (the model stays as it is), "
+        "Matrices with low-rank adapters: none (the model stays as it is), "
           "all, or names as attn_q,ffn_down (all)", "WHICH"},
     {"adapter-blocks", 0, 0, G_OPTION_ARG_STRING, &a->blocks,
         "First and last block with adapters (all blocks)", "A-B"},
@@ -251,7 +252,7 @@ add_numbers (GOptionContext * context, RdtrainTrainArguments * a)
     {"lambda-max", 0, 0, G_OPTION_ARG_DOUBLE, &a->lambda_max,
         "(8e-3)", "X"},
     {"label-weight", 0, 0, G_OPTION_ARG_DOUBLE, &a->label_weight,
-          "How much the text's next token counts beside the original model's "
+        "How much the text's next token counts beside the original model's "
           "distribution, 0 to 1 (0)", "X"},
     {"rate", 0, 0, G_OPTION_ARG_DOUBLE, &a->rate,
         "Peak learning rate of adapters (4e-4)", "X"},

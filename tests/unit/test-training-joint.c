@@ -222,10 +222,11 @@ make_job (const Fixture * f, gsize n, RdLoss loss, float level)
 {
   return (RdJointJob) {
     .ids = f->ids,.x = f->x,.codec = {.features =
-          f->features,.level = level,.frame = 8},.target = {.n =
+          f->features,.level = level,.frame = 8
+    },.target = {.n =
           n,.loss = loss,.labels = f->ids + 1,.teacher =
-          f->teacher,.label_weight = 0.3f,.teacher_weight =
-          0.6f},.lambda = 0.02,.weight = 1.0};
+          f->teacher,.label_weight = 0.3f,.teacher_weight = 0.6f
+  },.lambda = 0.02,.weight = 1.0};
 }
 
 static const RdParameter *
