@@ -10,16 +10,17 @@
 #include "tests/support/test-model.h"
 #include "tests/support/tiny-model.h"
 
-#define MAX_ARGUMENTS 14
+#define MAX_ARGUMENTS 18
 
 typedef struct
 {
-  const gchar *arguments[MAX_ARGUMENTS];        /* MODEL, TEXT, LONG, OUT and WINDOWS stand for files */
+  const gchar *arguments[MAX_ARGUMENTS];        /* MODEL, TEXT, LONG, OUT, START, CHECK and WINDOWS stand for files */
   gint status;
   const gchar *message;         /* on standard output if the status is 0, else on standard error */
 } Case;
 
 static gchar *model, *text, *long_text, *out, *checkpoint, *windows, *directory;
+static gchar *start, *training;
 
 static const gchar *
 fill_in (const gchar * argument)
@@ -29,7 +30,7 @@ fill_in (const gchar * argument)
     const gchar *name, *value;
   } files[] = {
     {"MODEL", model}, {"TEXT", text}, {"LONG", long_text}, {"OUT", out},
-    {"WINDOWS", windows},
+    {"WINDOWS", windows}, {"START", start}, {"CHECK", training},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
@@ -83,6 +84,26 @@ test_usage (void)
     {{"calibrate", "-m", "MODEL", "-k", "1", "-t", "TEXT", "-o", "OUT",
             "--sequences=-3"}, 2, "at least 1"},
     {{"calibrate", "--unknown"}, 2, "--unknown"},
+    {{"train", "--help"}, 0, "rdtrain train --model model.gguf"},
+    {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT"}, 2, "--checkpoint"},
+    {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
+            "--adapters=some"}, 2, "attn_q,attn_k"},
+    {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
+            "--adapter-blocks=3"}, 2, "A-B"},
+    {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
+            "--rounding=up"}, 2, "ste or noise"},
+    {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
+            "--entropy-model=none"}, 2, "static"},
+    {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
+            "--steps=5", "--tokens=500"}, 2, "not both"},
+    {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
+            "--rank=0"}, 2, "at least 1"},
+    {{"resume", "--help"}, 0, "all numbers are in the checkpoint"},
+    {{"resume", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
+            "--rank=4"}, 2, "--rank"},
+    {{"export", "--help"}, 0, "rdtrain export --model model.gguf"},
+    {{"export", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK"}, 2,
+        "--output"},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
@@ -105,6 +126,15 @@ test_errors (void)
             "--exclude-windows", "TEXT"}, 1, "hamlet20k.txt"},
     {{"calibrate", "-m", "MODEL", "-k", "1", "-t", "TEXT", "-o", "OUT",
             "--exclude-windows", "WINDOWS"}, 1, "of the test set"},
+    {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
+            "--exclude-windows", "WINDOWS", "--length=32"}, 1,
+        "of the test set"},
+    {{"train", "-m", "MODEL", "-s", "MODEL", "-t", "TEXT", "-c", "CHECK"}, 1,
+        "codec file"},
+    {{"resume", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK"}, 1,
+        "cannot open"},
+    {{"export", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "START",
+            "-o", "OUT"}, 1, "not a whole checkpoint"},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
@@ -127,7 +157,33 @@ test_writes (void)
   g_unlink (out);
 }
 
-/* A run of minutes is interrupted as soon as it has begun, and then again while it goes on from there. */
+/* Interrupts a run that would take minutes after @lines lines. */
+static void
+interrupt (const gchar * const *arguments, guint lines)
+{
+  const gchar *argv[MAX_ARGUMENTS + 2];
+  g_autoptr (GError) error = NULL;
+  gint status, errors;
+  gchar c;
+  GPid pid;
+
+  make_argv (arguments, argv);
+  g_spawn_async_with_pipes (NULL, (gchar **) argv, NULL,
+      G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, NULL, NULL, &errors, &error);
+  g_assert_no_error (error);
+  while (lines > 0) {
+    g_assert_cmpint (read (errors, &c, 1), ==, 1);
+    lines -= c == '\n';
+  }
+  kill (pid, SIGINT);
+  while (read (errors, &c, 1) > 0);
+  close (errors);
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_true (WIFEXITED (status));
+  g_assert_cmpint (WEXITSTATUS (status), ==, 130);
+}
+
+/* As soon as it has begun, and then again while it goes on from there. */
 static void
 test_interrupt (void)
 {
@@ -137,29 +193,78 @@ test_interrupt (void)
   };
 
   for (guint i = 0; i < 2; i++) {
-    const gchar *argv[MAX_ARGUMENTS + 2];
-    g_autoptr (GError) error = NULL;
-    gint status, errors;
-    gchar first;
-    GPid pid;
-
-    make_argv (arguments, argv);
-    g_spawn_async_with_pipes (NULL, (gchar **) argv, NULL,
-        G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, NULL, NULL, &errors,
-        &error);
-    g_assert_no_error (error);
-    /* the first line comes after the first sequences */
-    g_assert_cmpint (read (errors, &first, 1), ==, 1);
-    kill (pid, SIGINT);
-    while (read (errors, &first, 1) > 0);
-    close (errors);
-    g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
-    g_assert_true (WIFEXITED (status));
-    g_assert_cmpint (WEXITSTATUS (status), ==, 130);
+    interrupt (arguments, 1);
     g_assert_true (g_file_test (checkpoint, G_FILE_TEST_IS_REGULAR));
     g_assert_false (g_file_test (out, G_FILE_TEST_EXISTS));
   }
   g_unlink (checkpoint);
+}
+
+/* Lines: of the text, of the checkpoint that is gone on from, of validation before the first step, of the first step. */
+static void
+test_interrupt_training (void)
+{
+  static const gchar *const train[MAX_ARGUMENTS] = { "train", "-m", "MODEL",
+    "-s", "START", "-t", "LONG", "-c", "CHECK", "--steps=100000",
+    "--length=32", "--rank=2"
+  };
+  static const gchar *const resume[MAX_ARGUMENTS] = { "resume", "-m", "MODEL",
+    "-s", "START", "-t", "LONG", "-c", "CHECK"
+  };
+  static const Case export =
+      { {"export", "-q", "-m", "MODEL", "-s", "START", "-t", "LONG", "-c",
+      "CHECK", "-o", "OUT", "--sequences=20"}, 0, ""
+  };
+  static const Case other =
+      { {"export", "-q", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c",
+      "CHECK", "-o", "OUT"}, 1, "other settings"
+  };
+
+  interrupt (train, 3);
+  interrupt (resume, 3);
+  g_assert_true (g_file_test (training, G_FILE_TEST_IS_REGULAR));
+  run_case (&export);
+  g_assert_true (g_file_test (out, G_FILE_TEST_IS_REGULAR));
+  g_unlink (out);
+  run_case (&other);
+  g_assert_false (g_file_test (out, G_FILE_TEST_EXISTS));
+  g_unlink (training);
+}
+
+/* One that is finished stays as it is. */
+static void
+test_trains (void)
+{
+  static const Case quiet =
+      { {"train", "-q", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c",
+          "CHECK", "--tokens=500", "--length=32", "--adapters=none",
+      "--held-out=2"}, 0, ""
+  };
+  static const Case done =
+      { {"resume", "-q", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c",
+      "CHECK"}, 0, ""
+  };
+  g_autofree gchar *first = NULL, *second = NULL;
+  gsize n, m;
+
+  run_case (&quiet);
+  g_assert_true (g_file_get_contents (training, &first, &n, NULL));
+  run_case (&done);
+  g_assert_true (g_file_get_contents (training, &second, &m, NULL));
+  g_assert_cmpmem (first, n, second, m);
+  g_unlink (training);
+}
+
+static void
+make_start (void)
+{
+  static const Case make =
+      { {"calibrate", "-q", "--split=2", "-m", "MODEL", "-t", "TEXT",
+          "-o", "START", "--sequences=20", "--gradient-sequences=8",
+      "--length=32"}, 0, ""
+  };
+
+  run_case (&make);
 }
 
 /* Windows with what the tiny model's tokenizer makes of the text: every byte is a token or part of one. */
@@ -206,18 +311,24 @@ main (int argc, char **argv)
   out = g_build_filename (directory, "out.gguf", NULL);
   checkpoint = g_build_filename (directory, "out.gguf.checkpoint", NULL);
   windows = g_build_filename (directory, "windows.json", NULL);
+  start = g_build_filename (directory, "start.gguf", NULL);
+  training = g_build_filename (directory, "training", NULL);
   text = st_test_data_path ("hamlet20k.txt");
   model = st_tiny_model_temp (NULL);
   long_text = g_build_filename (directory, "long.txt", NULL);
   write_windows ();
   write_long_text ();
+  make_start ();
   g_test_add_func ("/rdtrain/usage", test_usage);
   g_test_add_func ("/rdtrain/errors", test_errors);
   g_test_add_func ("/rdtrain/writes", test_writes);
   g_test_add_func ("/rdtrain/interrupt", test_interrupt);
+  g_test_add_func ("/rdtrain/trains", test_trains);
+  g_test_add_func ("/rdtrain/interrupt-training", test_interrupt_training);
   status = g_test_run ();
   g_unlink (model);
   g_unlink (windows);
+  g_unlink (start);
   g_unlink (long_text);
   g_rmdir (directory);
   g_free (model);
@@ -226,6 +337,8 @@ main (int argc, char **argv)
   g_free (out);
   g_free (checkpoint);
   g_free (windows);
+  g_free (start);
+  g_free (training);
   g_free (directory);
   return status;
 }
