@@ -7,6 +7,7 @@
 #include "codec/learned/parameters.h"
 #include "codec/training/calibrate.h"
 #include "codec/training/checkpoint.h"
+#include "codec/training/parameters.h"
 #include "codec/training/states.h"
 #include "tests/support/model-tools.h"
 #include "tests/support/random-weights.h"
