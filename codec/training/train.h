@@ -89,7 +89,7 @@ typedef struct
 #define RD_TRAIN_VALIDATE_EVERY 200
 #define RD_TRAIN_RANK 16
 #define RD_TRAIN_RATE 4e-4
-#define RD_TRAIN_CODEC_RATE 1e-3
+#define RD_TRAIN_CODEC_RATE 2e-4
 #define RD_TRAIN_LAMBDA_MIN 1.5e-4
 #define RD_TRAIN_LAMBDA_MAX 8e-3
 

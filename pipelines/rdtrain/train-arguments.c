@@ -257,7 +257,7 @@ add_numbers (GOptionContext * context, RdtrainTrainArguments * a)
     {"rate", 0, 0, G_OPTION_ARG_DOUBLE, &a->rate,
         "Peak learning rate of adapters (4e-4)", "X"},
     {"codec-rate", 0, 0, G_OPTION_ARG_DOUBLE, &a->codec_rate,
-        "Peak learning rate of the codec (1e-3)", "X"},
+        "Peak learning rate of the codec (2e-4)", "X"},
     {"warmup", 0, 0, G_OPTION_ARG_INT, &a->warmup,
         "Steps in which the rates rise (a twentieth, at most 100)", "N"},
     {"seed", 0, 0, G_OPTION_ARG_INT64, &a->seed,
