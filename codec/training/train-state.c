@@ -114,9 +114,10 @@ read_numbers (const StGguf * gguf, const gchar * wanted, Numbers * numbers,
   guint64 version = 0;
 
   if (!st_gguf_get_uint (gguf, KEY_VERSION, &version) || version != FILE_VERSION
-      || settings == NULL)
-    return fail_damaged (error, gguf, "no settings of version %u",
-        FILE_VERSION);
+      || settings == NULL) {
+    fail_damaged (error, gguf, "no settings of version %u", FILE_VERSION);
+    return FALSE;
+  }
   if (wanted != NULL && strcmp (settings, wanted) != 0) {
     g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER,
         "%s is of a training with other settings: remove it, or go on with its "
@@ -128,8 +129,10 @@ read_numbers (const StGguf * gguf, const gchar * wanted, Numbers * numbers,
       || counters->element_type != ST_GGUF_UINT64
       || counters->n != RD_TRAIN_STATE_COUNTERS
       || !st_gguf_get_uint (gguf, KEY_STEPS, &numbers->steps)
-      || !st_gguf_get_uint (gguf, KEY_CHECKSUM, &numbers->checksum))
-    return fail_damaged (error, gguf, "counters are missing");
+      || !st_gguf_get_uint (gguf, KEY_CHECKSUM, &numbers->checksum)) {
+    fail_damaged (error, gguf, "counters are missing");
+    return FALSE;
+  }
   numbers->settings = settings;
   memcpy (numbers->counters, counters->value + ST_GGUF_ARRAY_HEADER_BYTES,
       sizeof (numbers->counters));

@@ -94,19 +94,21 @@ train (const RdtrainTrainArguments * a, RdTrainOptions * options,
 }
 
 static int
-run (const RdtrainTrainArguments * a, RdTrainOptions * options, gboolean resume)
+run (const RdtrainTrainArguments * a, const RdTrainOptions * parsed,
+    gboolean resume)
 {
+  RdTrainOptions options = *parsed;
   g_autoptr (GError) error = NULL;
   RdtrainTeller teller;
 
   rdtrain_teller_init (&teller, a->quiet);
-  options->progress = on_progress;
-  options->validated = on_validated;
-  options->tell = rdtrain_tell;
-  options->user_data = &teller;
+  options.progress = on_progress;
+  options.validated = on_validated;
+  options.tell = rdtrain_tell;
+  options.user_data = &teller;
   rdtrain_catch_signals ();
-  if ((!resume || rdtrain_train_arguments_read (a, options, &error))
-      && train (a, options, &error))
+  if ((!resume || rdtrain_train_arguments_read (a, &options, &error))
+      && train (a, &options, &error))
     return EXIT_SUCCESS;
   return rdtrain_fail (&teller, error, g_error_matches (error,
           RD_TRAINING_ERROR, RD_TRAINING_ERROR_INTERRUPTED)

@@ -375,6 +375,7 @@ test_export_adapters (Fixture * f, gconstpointer unused)
   g_assert_cmpuint (p->adapters->list->len, ==, ST_TINY_BLOCKS * 7);
   g_assert_cmpfloat (p->adapters->gates[0], !=, 1.0f);
   again = export (f, 2);
+  g_assert_cmpstr (again->id, ==, p->id);
   second = take_file (f->output);
   g_assert_true (g_bytes_equal (first, second));
 
