@@ -13,7 +13,7 @@
 #define MIN_WIDTH 8
 /* A narrow density around 0 and latents that are mostly 0: they cost a few bits until they are worth more. */
 #define START_SCALE 0.15
-#define START_DEVIATION 0.25f
+#define START_DEVIATION 0.15f
 /* Hidden values of a token whose latents are 0. */
 #define START_BIAS 0.25f
 /* The streams of random numbers begin behind the analysis network's. */
@@ -35,7 +35,7 @@ typedef struct
   RdScalePass base;
   float *features;              /* (T, 2 D) */
   float *z;                     /* (T, LATENTS) before they are whole */
-  float *noise;                 /* (T, LATENTS) */
+  float *noisy;                 /* (T, LATENTS) */
   float *coded;                 /* (T, LATENTS) what the decoder has */
   float *hidden[LAYERS - 1];    /* (T, width) */
   float *d[2];                  /* (T, D) */
@@ -53,7 +53,8 @@ lay_out (Latent * model)
 
   rd_analysis_lay_out (&model->analysis, d, 2 * d, LATENTS, &model->arena);
   for (guint i = 0; i < LAYERS; i++) {
-    const gsize next = MAX (d >> (LAYERS - 1 - i), MIN_WIDTH);
+    const gsize next = i < LAYERS - 1 ?
+        MAX (d >> (LAYERS - 1 - i), MIN_WIDTH) : d;
 
     model->synthesis[i] = (RdDense) {
     .inputs = width,.outputs = next,.relu = i < LAYERS - 1};
@@ -131,7 +132,7 @@ lay_out_pass (LatentPass * pass, const Latent * model, gsize t)
 
   pass->features = rd_arena_take (arena, t, 2 * d);
   pass->z = rd_arena_take (arena, t, LATENTS);
-  pass->noise = rd_arena_take (arena, t, LATENTS);
+  pass->noisy = rd_arena_take (arena, t, LATENTS);
   pass->coded = rd_arena_take (arena, t, LATENTS);
   for (guint i = 0; i < LAYERS - 1; i++)
     pass->hidden[i] = rd_arena_take (arena, t, model->synthesis[i].outputs);
@@ -184,11 +185,13 @@ code (LatentPass * pass, const Latent * model, RdScaleJob * job)
     const double *derived = model->derived + i % LATENTS * n_derived;
     double noisy;
 
-    pass->noise[i] = (float) (st_sampler_uniform (job->seed, i) - 0.5);
-    noisy = (double) pass->z[i] + (double) pass->noise[i];
-    pass->coded[i] = job->noise ? (float) noisy : rintf (pass->z[i]);
-    job->bits += rd_prior_bits (model->prior, derived, (double) pass->coded[i]);
-    job->rate_bits += rd_prior_bits (model->prior, derived, noisy);
+    pass->noisy[i] = (float) ((double) pass->z[i]
+        + st_sampler_uniform (job->seed, i) - 0.5);
+    pass->coded[i] = job->noise ? pass->noisy[i] : rintf (pass->z[i]);
+    noisy = rd_prior_bits (model->prior, derived, (double) pass->noisy[i]);
+    job->rate_bits += noisy;
+    job->bits += job->noise ? noisy :
+        rd_prior_bits (model->prior, derived, (double) pass->coded[i]);
   }
 }
 
@@ -227,10 +230,9 @@ code_backward (LatentPass * pass, const Latent * model,
   memset (pass->d_derived, 0, LATENTS * n_derived * sizeof (double));
   for (gsize i = 0; i < job->n * LATENTS; i++) {
     const gsize at = i % LATENTS * n_derived;
-    const double noisy = (double) pass->z[i] + (double) pass->noise[i];
 
     d_z[i] += (float) rd_prior_bits_backward (model->prior,
-        model->derived + at, noisy, gradient->lambda,
+        model->derived + at, (double) pass->noisy[i], gradient->lambda,
         job->noise ? pass->d_derived + at : NULL);
     if (!job->noise)
       rd_prior_bits_backward (model->prior, model->derived + at,
