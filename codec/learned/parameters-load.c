@@ -1,6 +1,5 @@
 /* Codec files to parameters. The GGUF reader has checked that everything lies within the file; here is what a codec file adds. */
 #include "codec/learned/parameters-private.h"
-#include "models/gguf/gguf.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -298,22 +297,41 @@ read_texts (const StGguf * gguf, RdLearnedParameters * p)
 }
 
 static gboolean
-read_version (const StGguf * gguf, GError ** error)
+read_version (const StGguf * gguf, guint64 * version, GError ** error)
 {
   const gchar *architecture = st_gguf_get_string (gguf, RD_KEY_ARCHITECTURE);
-  guint64 version = 0;
 
   if (g_strcmp0 (architecture, RD_ARCHITECTURE) != 0)
     return fail (error, RD_CODEC_ERROR_UNKNOWN, gguf,
         "its architecture is '%.32s', not '%s': a codec file is wanted here",
         architecture ? architecture : "", RD_ARCHITECTURE);
-  st_gguf_get_uint (gguf, RD_KEY ("version"), &version);
-  if (version != RD_LEARNED_VERSION)
+  *version = 0;
+  st_gguf_get_uint (gguf, RD_KEY ("version"), version);
+  if (*version != RD_LEARNED_VERSION && *version != RD_LEARNED_VERSION_ADAPTERS)
     return fail (error, RD_CODEC_ERROR_UNKNOWN, gguf,
         "it has version %" G_GUINT64_FORMAT
-        " of the format, this program knows version %d", version,
-        RD_LEARNED_VERSION);
+        " of the format, this program knows versions %d and %d", *version,
+        RD_LEARNED_VERSION, RD_LEARNED_VERSION_ADAPTERS);
   return TRUE;
+}
+
+/* Version 2 has adapters, version 1 has none. */
+static gboolean
+read_adapters (const StGguf * gguf, guint64 version, RdLearnedParameters * p,
+    GError ** error)
+{
+  gboolean ok;
+
+  if (version == RD_LEARNED_VERSION) {
+    ok = rd_learned_adapters_refuse (gguf, error);
+  } else {
+    p->adapters = rd_learned_adapters_load (gguf, p->hidden_size, p->n_knots,
+        error);
+    ok = p->adapters != NULL;
+  }
+  if (!ok)
+    g_prefix_error (error, "codec file %s: ", st_gguf_path (gguf));
+  return ok;
 }
 
 static gboolean
@@ -358,7 +376,9 @@ make_id (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
 static gboolean
 read_all (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
 {
-  if (!read_version (gguf, error))
+  guint64 version;
+
+  if (!read_version (gguf, &version, error))
     return FALSE;
   read_texts (gguf, p);
   if (!read_rates (gguf, p, error) || !read_model_id (gguf, p, error)
@@ -372,7 +392,7 @@ read_all (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
   for (guint s = 0; s < rd_learned_parameters_n_sets (p); s++)
     if (!read_set (gguf, s, p, error))
       return FALSE;
-  return make_id (gguf, p, error);
+  return read_adapters (gguf, version, p, error) && make_id (gguf, p, error);
 }
 
 RdLearnedParameters *

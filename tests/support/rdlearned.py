@@ -101,7 +101,7 @@ class File:
     def __init__(self, data):
         gguf = Gguf(data)
         self.keys = gguf.keys
-        assert self.key("version") == 1
+        assert self.key("version") in (1, 2)
         self.hidden, self.coarsest, self.knots = self.key("hidden_size"), self.key("level.coarsest"), self.key("knots")
         self.constants = gguf.tensors.get("constants", [])
         self.sets = [Set(gguf, s, len(self.knots)) for s in range(1 if self.key("side_info") == "none" else 2)]
