@@ -16,6 +16,30 @@
 /* ---- memory ---- */
 
 static void
+lay_out_scales (RdStaticPass * p, gsize n, gsize d)
+{
+  float **const arrays[] = { &p->symbol, &p->nominal, &p->shift, &p->d_symbol,
+    &p->d_nominal, &p->d_shift
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (arrays); i++)
+    *arrays[i] = rd_arena_take (&p->arena, n, d);
+}
+
+/* The networks' own memory. */
+static gboolean
+take_scales (RdStaticPass * p, GError ** error)
+{
+  const RdScaleModel *scales = p->codec->scales;
+
+  if (scales == NULL)
+    return TRUE;
+  p->whole_shift = g_new (gint32, scales->hidden_size * RD_BLOCK_ROWS);
+  p->scales = scales->klass->pass_new (scales, p->max_tokens, error);
+  return p->scales != NULL;
+}
+
+static void
 lay_out (RdStaticPass * p, gsize n, gsize d)
 {
   float **const arrays[] = { &p->residual, &p->value, &p->noise, &p->latent,
@@ -25,6 +49,8 @@ lay_out (RdStaticPass * p, gsize n, gsize d)
   for (guint i = 0; i < G_N_ELEMENTS (arrays); i++)
     *arrays[i] = rd_arena_take (&p->arena, n, d);
   p->step = rd_arena_take (&p->arena, 1, d);
+  if (p->codec->scales != NULL)
+    lay_out_scales (p, n, d);
 }
 
 RdTrainablePass *
@@ -37,7 +63,8 @@ rd_static_pass_new (RdTrainable * trainable, gsize max_tokens, GError ** error)
   p->codec = (const RdStatic *) trainable;
   p->max_tokens = max_tokens;
   lay_out (p, max_tokens, d);
-  if (!rd_arena_allocate (&p->arena, "a codec's activations", error)) {
+  if (!rd_arena_allocate (&p->arena, "a codec's activations", error)
+      || !take_scales (p, error)) {
     rd_static_pass_free (&p->base);
     return NULL;
   }
@@ -60,6 +87,9 @@ rd_static_pass_free (RdTrainablePass * pass)
   if (p == NULL)
     return;
   rd_arena_clear (&p->arena);
+  if (p->scales != NULL)
+    p->codec->scales->klass->pass_free (p->scales);
+  g_free (p->whole_shift);
   g_free (p->sum_step);
   g_free (p->sum_scale);
   g_free (p->base_scale);
@@ -335,6 +365,7 @@ values_backward (RdStaticPass * p, const RdTrainableJob * job, double lambda)
   const RdStatic *codec = p->codec;
   const gsize d = codec->base.hidden_size;
   const float weight = (float) lambda;
+  const gboolean networks = p->scales != NULL;
 
   memset (p->sum_step, 0, d * sizeof (double));
   memset (p->sum_scale, 0, d * sizeof (double));
@@ -346,8 +377,9 @@ values_backward (RdStaticPass * p, const RdTrainableJob * job, double lambda)
       const float step = p->step[j] * factor;
       const float by_latent = p->d_latent[i];
       const float by_value = by_latent * step * codec->coefficient[j]
-          + weight * p->d_value[i];
-      const float by_scale = weight * p->d_scale[i];
+          + weight * p->d_value[i] + (networks ? p->d_symbol[i] : 0);
+      const float by_scale = weight * p->d_scale[i]
+          + (networks ? p->d_nominal[i] : 0);
 
       p->sum_step[j] += (float) G_LN2 *(by_latent * p->latent[i]
           - by_value * p->value[i]) - by_scale;
@@ -417,6 +449,7 @@ rd_static_backward (RdTrainablePass * pass, const RdTrainableJob * job,
   const gsize n = job->n, hidden = codec->base.hidden_size;
 
   synthesis_backward (p, job, d, gradient);
+  rd_static_shift_backward (p, job, lambda, gradient);
   values_backward (p, job, lambda);
   if (gradient != NULL) {
     add_sums (p, gradient);

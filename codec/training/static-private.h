@@ -2,6 +2,7 @@
 #pragma once
 #include "codec/learned/model.h"
 #include "codec/training/arena.h"
+#include "codec/training/scale-model.h"
 #include "codec/training/static.h"
 
 G_BEGIN_DECLS
@@ -41,6 +42,7 @@ struct _RdStatic
   float *feature;               /* (D) one over the unit of each feature, set 1 */
   float *values;                /* (layout.n) */
   RdStaticLayout layout;
+  RdScaleModel *scales;         /* owned; trained behind the values. NULL: none */
   float (*bits)[RD_STATIC_COSTS];       /* (RD_LEARNED_SCALES) of magnitudes under the scalar tables */
   RdLaplace laplace[RD_LEARNED_SCALES];
 };
@@ -58,6 +60,13 @@ typedef struct
   float *d_value, *d_scale;     /* (T, D) derivatives of the bits by value and by log2 of the scale in steps */
   float *features;              /* (T, D) in their units, set 1 */
   float *work, *d_latent;       /* (T, D) scratch */
+  RdScalePass *scales;          /* NULL: none, nor the arrays of (T, D) that follow */
+  float *symbol;                /* what networks see of the values */
+  float *nominal;               /* log2 of the static scale in steps */
+  float *shift;                 /* of it, in octaves */
+  float *d_symbol, *d_nominal;
+  float *d_shift;
+  gint32 *whole_shift;          /* (D, RD_BLOCK_ROWS) 1/256 octave */
   float *step;                  /* (D) for a token step of 0 */
   double *sum_step, *sum_scale; /* (D) */
   gint32 *base_scale;           /* (D) scale less step, 1/256 octave */
@@ -85,6 +94,25 @@ static inline gint32
 rd_static_round (float value)
 {
   return value < 0 ? -(gint32) (0.5f - value) : (gint32) (value + 0.5f);
+}
+
+/** rd_static_new_with: rd_static_new() of another class, with @scales, which are taken, also on an error. */
+RdStatic *rd_static_new_with (const RdTrainableClass * klass, const RdLearnedParameters * start, guint set, RdScaleModel * scales,
+    GError ** error);
+/* What all classes share. */
+void rd_static_free (RdTrainable * trainable);
+gsize rd_static_parameters (RdTrainable * trainable, RdParameters * parameters);
+void rd_static_stepped (RdTrainable * trainable);
+
+/** rd_static_shift: runs the networks, if any; adds the bits of latents to those of @job. */
+void rd_static_shift (RdStaticPass * pass, RdTrainableJob * job);
+/** rd_static_shift_backward: d_symbol and d_nominal, and the networks' part of @gradient (of all; may be NULL). */
+void rd_static_shift_backward (RdStaticPass * pass, const RdTrainableJob * job, double lambda, float *gradient);
+/** rd_static_raw: whether row @t is not coded but sent as it is. */
+static inline gboolean
+rd_static_raw (const RdStaticPass * pass, gsize t)
+{
+  return pass->mode[t] > (gint32) pass->codec->start->n_constants;
 }
 
 /** rd_static_rate: bits, rate_bits, d_value and d_scale from the values, noise, modes and token steps. */

@@ -6,6 +6,7 @@
 /* A symbol costs no more, as if nothing were less likely than 1e-9. */
 #define MAX_BITS 29.897352853986263
 #define RAW_BITS 32
+#define OCTAVE 256              /* of a codec file's logarithms */
 
 void
 rd_laplace_init (RdLaplace * laplace, guint index)
@@ -80,6 +81,22 @@ side_bits (const RdStaticPass * pass, gsize t)
   return mode + rd_tables_bits (tables, RD_TABLE_STEP, pass->token_step[t]);
 }
 
+/* What networks say of rows @from .. @from + @n - 1, as a decoder has it. */
+static void
+round_shift (RdStaticPass * pass, gsize from, gsize n)
+{
+  const gsize d = pass->codec->base.hidden_size;
+
+  for (gsize t = 0; t < RD_BLOCK_ROWS; t++) {
+    for (gsize j = 0; j < d; j++) {
+      const float shift = t < n ? pass->shift[(from + t) * d + j] * OCTAVE : 0;
+
+      pass->whole_shift[j * RD_BLOCK_ROWS + t] =
+          (gint32) lrintf (CLAMP (shift, -RD_MAX_SHIFT, RD_MAX_SHIFT));
+    }
+  }
+}
+
 /* Tables of the symbols of rows @from .. @from + @n - 1. */
 static void
 choose_tables (RdStaticPass * pass, gsize from, gsize n)
@@ -88,7 +105,8 @@ choose_tables (RdStaticPass * pass, gsize from, gsize n)
   const gsize d = p->hidden_size;
   RdContext context = {.n = RD_BLOCK_ROWS,.hidden_size = d,.scalar =
         TRUE,.base = pass->base_scale,.weights =
-        p->set[pass->codec->set].weights,.magnitude = p->magnitude[0]
+        p->set[pass->codec->set].weights,.magnitude =
+        p->magnitude[0],.shift = pass->whole_shift
   };
 
   for (gsize t = 0; t < RD_BLOCK_ROWS; t++) {
@@ -97,6 +115,8 @@ choose_tables (RdStaticPass * pass, gsize from, gsize n)
       pass->symbols[j * RD_BLOCK_ROWS + t] = t < n ?
           rd_static_round (pass->value[(from + t) * d + j]) : 0;
   }
+  if (pass->whole_shift != NULL)
+    round_shift (pass, from, n);
   rd_context_start (&context);
   for (gsize j = 0; j < d; j++)
     rd_context_next (&context,
@@ -132,9 +152,9 @@ void
 rd_static_rate (RdStaticPass * pass, RdTrainableJob * job)
 {
   const gsize d = pass->codec->base.hidden_size;
-  const gint32 raw = 1 + (gint32) pass->codec->model->p->n_constants;
 
   job->bits = job->rate_bits = 0;
+  rd_static_shift (pass, job);
   for (gsize from = 0; from < job->n; from += RD_BLOCK_ROWS) {
     const gsize n = MIN (RD_BLOCK_ROWS, job->n - from);
 
@@ -144,7 +164,7 @@ rd_static_rate (RdStaticPass * pass, RdTrainableJob * job)
 
       job->bits += side;
       job->rate_bits += side;
-      if (pass->mode[t] != raw)
+      if (!rd_static_raw (pass, t))
         rate_row (pass, job, t, t - from);
       else
         for (gsize i = t * d; i < (t + 1) * d; i++)

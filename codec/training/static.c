@@ -94,8 +94,8 @@ set_values (RdStatic * codec)
 
 /* ---- making one ---- */
 
-static void
-static_free (RdTrainable * trainable)
+void
+rd_static_free (RdTrainable * trainable)
 {
   RdStatic *codec = (RdStatic *) trainable;
 
@@ -109,6 +109,8 @@ static_free (RdTrainable * trainable)
   g_free (codec->feature);
   g_free (codec->values);
   g_free (codec->bits);
+  if (codec->scales != NULL)
+    codec->scales->klass->free (codec->scales);
   g_free (codec);
 }
 
@@ -176,27 +178,38 @@ find_bits (RdStatic * codec)
   }
 }
 
-RdStatic *
-rd_static_new (const RdLearnedParameters * start, guint set, GError ** error)
+static gboolean
+check_set (const RdLearnedParameters * start, guint set, GError ** error)
 {
-  RdStatic *codec;
+  if (set < rd_learned_parameters_n_sets (start))
+    return TRUE;
+  g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
+      "the codec has no set %u", set);
+  return FALSE;
+}
 
-  if (set >= rd_learned_parameters_n_sets (start)) {
-    g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
-        "the codec has no set %u", set);
+RdStatic *
+rd_static_new_with (const RdTrainableClass * klass,
+    const RdLearnedParameters * start, guint set, RdScaleModel * scales,
+    GError ** error)
+{
+  RdStatic *codec = g_new0 (RdStatic, 1);
+
+  codec->base = (RdTrainable) {
+  klass, start->hidden_size};
+  codec->scales = scales;
+  codec->set = set;
+  if (!check_set (start, set, error)) {
+    rd_static_free (&codec->base);
     return NULL;
   }
-  codec = g_new0 (RdStatic, 1);
-  codec->base = (RdTrainable) {
-  &rd_static_class, start->hidden_size};
-  codec->set = set;
   codec->model =
       rd_learned_model_new (rd_learned_parameters_copy (start), error);
   codec->start = rd_learned_parameters_copy (start);
   if (codec->model == NULL
       || !complete_analysis (&codec->start->set[set], start->hidden_size, error)
       || !take_memory (codec, error)) {
-    static_free (&codec->base);
+    rd_static_free (&codec->base);
     return NULL;
   }
   find_units (codec);
@@ -207,10 +220,16 @@ rd_static_new (const RdLearnedParameters * start, guint set, GError ** error)
   return codec;
 }
 
+RdStatic *
+rd_static_new (const RdLearnedParameters * start, guint set, GError ** error)
+{
+  return rd_static_new_with (&rd_static_class, start, set, NULL, error);
+}
+
 /* ---- training ---- */
 
-static gsize
-static_parameters (RdTrainable * trainable, RdParameters * parameters)
+gsize
+rd_static_parameters (RdTrainable * trainable, RdParameters * parameters)
 {
   const RdStatic *codec = (const RdStatic *) trainable;
   const RdStaticLayout *at = &codec->layout;
@@ -230,6 +249,8 @@ static_parameters (RdTrainable * trainable, RdParameters * parameters)
   if (codec->set == 1)
     rd_parameters_add (parameters, RD_STATIC_NAME ".readout",
         v + at->readout, d * d, FALSE, MATRIX_RATE);
+  if (codec->scales != NULL)
+    codec->scales->klass->parameters (codec->scales, parameters);
   return first;
 }
 
@@ -241,8 +262,8 @@ limit (float *values, gsize n, float bound)
 }
 
 /* To what files may hold. */
-static void
-static_stepped (RdTrainable * trainable)
+void
+rd_static_stepped (RdTrainable * trainable)
 {
   const RdStatic *codec = (const RdStatic *) trainable;
   const gsize d = trainable->hidden_size;
@@ -251,11 +272,14 @@ static_stepped (RdTrainable * trainable)
       (float) RD_LEARNED_MAX_STEP / OCTAVE);
   limit (codec->values + codec->layout.steps, codec->start->n_knots * d,
       (float) RD_LEARNED_MAX_OFFSET / OCTAVE);
+  if (codec->scales != NULL)
+    codec->scales->klass->stepped (codec->scales);
 }
 
 const RdTrainableClass rd_static_class = {
-  RD_STATIC_NAME, static_free, static_parameters, rd_static_pass_new,
-  rd_static_pass_free, rd_static_forward, rd_static_backward, static_stepped
+  RD_STATIC_NAME, rd_static_free, rd_static_parameters, rd_static_pass_new,
+  rd_static_pass_free, rd_static_forward, rd_static_backward,
+  rd_static_stepped
 };
 
 /* ---- export ---- */
