@@ -97,11 +97,11 @@ read_symbols (RdCoder * coder, RdRansDecoder * decoder, gdouble * bits)
 
   for (gsize t = 0; t < w; t++)
     plain = plain && step_tables[t] == RD_TABLE_STEP;
-  rd_context_start (&coder->context);
+  rd_coder_start (coder);
   for (gsize j = 0; j < d; j++) {
     gint32 *symbols = coder->symbols + (j + 2) * w;
 
-    rd_context_next (&coder->context, symbols - w, j, tables);
+    rd_coder_next (coder, j, tables);
     for (gsize t = 0; t < w && !plain; t++)
       if (step_tables[t] == RD_TABLE_PADDING)
         tables[t] = RD_TABLE_PADDING;

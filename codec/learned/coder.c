@@ -17,6 +17,8 @@ rd_coder_new (const RdLearnedModel * model)
   coder->values = g_new (gfloat, d * RD_TRELLIS_ROWS);
   coder->row_symbols = g_new (gint32, d * RD_TRELLIS_ROWS);
   coder->decisions = g_new (gint32, d * RD_TRELLIS_ROWS);
+  if (model->p->networks)
+    coder->networks = rd_network_run_new (model->p->networks, d);
   return coder;
 }
 
@@ -25,6 +27,7 @@ rd_coder_free (RdCoder * coder)
 {
   if (!coder)
     return;
+  rd_network_run_free (coder->networks);
   g_free (coder->steps.log_step);
   g_free (coder->steps.base);
   g_free (coder->symbols);
@@ -57,6 +60,8 @@ rd_coder_set (RdCoder * coder, guint set, guint level, gboolean scalar)
   c->log_step = coder->steps.log_step;
   c->weights = model->p->set[set].weights;
   c->magnitude = model->p->magnitude[scalar ? 0 : 1];
+  c->shift = model->p->networks && model->p->networks->set == set ?
+      coder->networks->shift : NULL;
 }
 
 gboolean
@@ -66,4 +71,23 @@ rd_coder_set_encoder (RdCoder * coder, guint set, guint level,
   rd_coder_set (coder, set, level, scalar);
   coder->analysis = rd_learned_model_analysis (coder->model, set, error);
   return coder->analysis != NULL;
+}
+
+void
+rd_coder_start (RdCoder * coder)
+{
+  rd_context_start (&coder->context);
+  if (coder->context.shift)
+    rd_network_run_start (coder->networks, &coder->context, coder->level);
+}
+
+void
+rd_coder_next (RdCoder * coder, gsize j, guint16 * tables)
+{
+  const gsize w = coder->context.n;
+  const gint32 *symbols = coder->symbols + 2 * w;
+
+  if (coder->context.shift)
+    rd_network_run_next (coder->networks, &coder->context, symbols, j);
+  rd_context_next (&coder->context, coder->symbols + (j + 1) * w, j, tables);
 }

@@ -1,6 +1,7 @@
 /* Blocks of rows to symbols and back. Private to codec/learned. */
 #pragma once
 #include "codec/learned/model.h"
+#include "codec/learned/network-run.h"
 #include "codec/wire/bytes.h"
 
 G_BEGIN_DECLS
@@ -17,6 +18,7 @@ typedef struct
   gboolean scalar;
   gboolean have_steps;
   RdContext context;
+  RdNetworkRun *networks;       /* NULL: the file has none */
   gint32 *symbols;              /* (D + 2, w) */
   guint16 *tables;              /* (D + 2, w) */
   gfloat *coefficients;         /* (n, D) of an encoder, (D, w) of a decoder */
@@ -34,6 +36,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdCoder, rd_coder_free)
 void rd_coder_set (RdCoder * coder, guint set, guint level, gboolean scalar);
 /** rd_coder_set_encoder: what the next blocks use that are encoded. INPUT error if the set's synthesis has no inverse. */
 gboolean rd_coder_set_encoder (RdCoder * coder, guint set, guint level, gboolean scalar, GError ** error);
+
+/** rd_coder_start, rd_coder_next: tables of coefficient @j, from symbols of those before it. j = 0, 1, 2, ... */
+void rd_coder_start (RdCoder * coder);
+void rd_coder_next (RdCoder * coder, gsize j, guint16 * tables);
 
 /** rd_padded_rows: w of FORMAT.md section 3. */
 static inline gsize

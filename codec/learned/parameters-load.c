@@ -307,22 +307,23 @@ read_version (const StGguf * gguf, guint64 * version, GError ** error)
         architecture ? architecture : "", RD_ARCHITECTURE);
   *version = 0;
   st_gguf_get_uint (gguf, RD_KEY ("version"), version);
-  if (*version != RD_LEARNED_VERSION && *version != RD_LEARNED_VERSION_ADAPTERS)
+  if (*version < RD_LEARNED_VERSION || *version > RD_LEARNED_VERSION_NETWORKS)
     return fail (error, RD_CODEC_ERROR_UNKNOWN, gguf,
         "it has version %" G_GUINT64_FORMAT
-        " of the format, this program knows versions %d and %d", *version,
-        RD_LEARNED_VERSION, RD_LEARNED_VERSION_ADAPTERS);
+        " of the format, this program knows versions %d to %d", *version,
+        RD_LEARNED_VERSION, RD_LEARNED_VERSION_NETWORKS);
   return TRUE;
 }
 
-/* Version 2 has adapters, version 1 has none. */
+/* Version 2 has adapters, version 1 has none, version 3 may. */
 static gboolean
 read_adapters (const StGguf * gguf, guint64 version, RdLearnedParameters * p,
     GError ** error)
 {
   gboolean ok;
 
-  if (version == RD_LEARNED_VERSION) {
+  if (version == RD_LEARNED_VERSION || (version == RD_LEARNED_VERSION_NETWORKS
+          && !st_gguf_find_entry (gguf, RD_KEY_ADAPTER_ALPHA))) {
     ok = rd_learned_adapters_refuse (gguf, error);
   } else {
     p->adapters = rd_learned_adapters_load (gguf, p->hidden_size, p->n_knots,
@@ -332,6 +333,21 @@ read_adapters (const StGguf * gguf, guint64 version, RdLearnedParameters * p,
   if (!ok)
     g_prefix_error (error, "codec file %s: ", st_gguf_path (gguf));
   return ok;
+}
+
+/* Version 3 has networks, the others have none. */
+static gboolean
+read_networks (const StGguf * gguf, guint64 version, RdLearnedParameters * p,
+    GError ** error)
+{
+  if (version != RD_LEARNED_VERSION_NETWORKS)
+    return !st_gguf_find_entry (gguf, RD_KEY_ENTROPY)
+        || fail (error, RD_CODEC_ERROR_INPUT, gguf, "it has %s, which is not "
+        "for version %" G_GUINT64_FORMAT, RD_KEY_ENTROPY, version);
+  p->networks = rd_learned_networks_load (gguf, error);
+  if (!p->networks)
+    g_prefix_error (error, "codec file %s: ", st_gguf_path (gguf));
+  return p->networks != NULL;
 }
 
 static gboolean
@@ -392,7 +408,8 @@ read_all (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
   for (guint s = 0; s < rd_learned_parameters_n_sets (p); s++)
     if (!read_set (gguf, s, p, error))
       return FALSE;
-  return read_adapters (gguf, version, p, error) && make_id (gguf, p, error);
+  return read_adapters (gguf, version, p, error)
+      && read_networks (gguf, version, p, error) && make_id (gguf, p, error);
 }
 
 RdLearnedParameters *

@@ -1,7 +1,7 @@
 /* Names of keys and tensors, for reading and writing. */
 #pragma once
 #include "codec/learned/parameters.h"
-#include "models/gguf/gguf.h"
+#include "models/gguf/gguf-writer.h"
 
 G_BEGIN_DECLS
 
@@ -16,6 +16,12 @@ G_BEGIN_DECLS
 #define RD_KEY_ADAPTER_ALPHA "adapter.lora.alpha"
 #define RD_KEY_ADAPTER_GATE RD_KEY ("adapter.gate")
 #define RD_ADAPTER_PREFIX "blk."
+#define RD_KEY_ENTROPY RD_KEY ("entropy")
+#define RD_KEY_NETWORK_SET RD_KEY ("networks.set")
+#define RD_KEY_NETWORK_LAYERS RD_KEY ("networks.layers")
+#define RD_KEY_NETWORK_UNITS RD_KEY ("networks.units")
+#define RD_KEY_NETWORK_BIASES RD_KEY ("networks.biases")
+#define RD_KEY_NETWORK_WEIGHTS RD_KEY ("networks.weights")
 #define RD_ADAPTER_A ".lora_a"
 #define RD_ADAPTER_B ".lora_b"
 
@@ -31,5 +37,9 @@ RdLearnedAdapters *rd_learned_adapters_load (const StGguf * gguf, guint hidden_s
 gboolean rd_learned_adapters_refuse (const StGguf * gguf, GError ** error);
 /** rd_learned_adapter_check_shape: that @adapter has the name of a matrix, and sizes and a rank that go with it. */
 gboolean rd_learned_adapter_check_shape (const RdLearnedAdapter * adapter, guint hidden_size, GError ** error);
+
+/** rd_learned_networks_load: those of a file of version 3; parameters_check() has the last word on them. Errors (INPUT) name the key, but not the file. */
+RdLearnedNetworks *rd_learned_networks_load (const StGguf * gguf, GError ** error);
+void rd_learned_networks_save (const RdLearnedNetworks * networks, StGgufWriter * writer);
 
 G_END_DECLS

@@ -162,6 +162,7 @@ static void
 set_numbers (StGgufWriter * writer, const RdLearnedParameters * p)
 {
   st_gguf_writer_set_uint32 (writer, RD_KEY ("version"),
+      p->networks ? RD_LEARNED_VERSION_NETWORKS :
       p->adapters ? RD_LEARNED_VERSION_ADAPTERS : RD_LEARNED_VERSION);
   st_gguf_writer_set_uint32 (writer, RD_KEY ("split_layer"), p->split_layer);
   st_gguf_writer_set_uint32 (writer, RD_KEY ("hidden_size"), p->hidden_size);
@@ -188,6 +189,8 @@ rd_learned_parameters_save (RdLearnedParameters * p, const gchar * path,
   set_texts (writer, p);
   set_numbers (writer, p);
   set_tables (writer, p);
+  if (p->networks)
+    rd_learned_networks_save (p->networks, writer);
   if (p->n_constants > 0
       && !st_gguf_writer_add_tensor (writer, RD_TENSOR_CONSTANTS, ST_TYPE_F32,
           2, shape, p->constants, error))

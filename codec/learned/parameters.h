@@ -3,11 +3,13 @@
 #include "codec/codec.h"
 #include "codec/entropy/tables.h"
 #include "codec/learned/adapters.h"
+#include "codec/learned/networks.h"
 
 G_BEGIN_DECLS
 
 #define RD_LEARNED_VERSION 1
 #define RD_LEARNED_VERSION_ADAPTERS 2   /* with adapters of the language model */
+#define RD_LEARNED_VERSION_NETWORKS 3   /* with networks that move scales, and adapters or none */
 #define RD_LEARNED_ID_PREFIX "rd1-"
 #define RD_LEARNED_ID_DIGITS 40
 #define RD_LEARNED_ID_BYTES (sizeof RD_LEARNED_ID_PREFIX + RD_LEARNED_ID_DIGITS)
@@ -77,6 +79,7 @@ typedef struct
   RdLearnedTable tables[RD_N_TABLES];
   gint32 magnitude[2][RD_LEARNED_SCALES];       /* scalar, trellis; times 16 */
   RdLearnedAdapters *adapters;  /* owned, NULL = none */
+  RdLearnedNetworks *networks;  /* owned, NULL = none */
   GHashTable *provenance;       /* key without "rdcodec.provenance." -> text; owned, NULL = none */
 } RdLearnedParameters;
 
@@ -85,7 +88,7 @@ typedef struct
 RdLearnedParameters *rd_learned_parameters_load (const gchar * path, GError ** error);
 /** rd_learned_parameters_save: writes @path anew (it is the whole new file or what it was). Matrices and adapters are stored as F16, and
  * @parameters is left as it would be read back; analysis is stored if it is not NULL. The
- * file has version 2 if there are adapters, else 1. */
+ * file has version 3 if there are networks, else 2 if there are adapters, else 1. */
 gboolean rd_learned_parameters_save (RdLearnedParameters * parameters, const gchar * path, GError ** error);
 /** rd_learned_parameters_check: everything but the tables' frequencies; INPUT error that names the first bad number. */
 gboolean rd_learned_parameters_check (const RdLearnedParameters * parameters, GError ** error);

@@ -190,11 +190,11 @@ choose_tables (RdCoder * coder, gsize n)
     coder->tables[w + t] = t < n && coder->symbols[t] != raw ? RD_TABLE_STEP :
         RD_TABLE_PADDING;
   }
-  rd_context_start (&coder->context);
+  rd_coder_start (coder);
   for (gsize j = 0; j < d; j++) {
     guint16 *tables = coder->tables + (j + 2) * w;
 
-    rd_context_next (&coder->context, coder->symbols + (j + 1) * w, j, tables);
+    rd_coder_next (coder, j, tables);
     for (gsize t = 0; t < w; t++)
       if (coder->tables[w + t] == RD_TABLE_PADDING)
         tables[t] = RD_TABLE_PADDING;

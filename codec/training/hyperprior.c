@@ -100,3 +100,52 @@ rd_static_shift_backward (RdStaticPass * p, const RdTrainableJob * job,
     memset (p->d_nominal + t * d, 0, d * sizeof (float));
   }
 }
+
+/* ---- export ---- */
+
+/* The largest hidden value at levels of all kinds; below 0: an error. */
+static float
+find_range (RdTrainable * model, const RdTrainableJob * job, GError ** error)
+{
+  static const float levels[] = { 10, 32, 41, 50, 64, 80, 100, 127 };
+  g_autofree float *y = g_new (float, job->n * model->hidden_size);
+  RdTrainablePass *pass = rd_static_pass_new (model, job->n, error);
+  gboolean good = pass != NULL;
+  RdTrainableJob run = *job;
+  float range = -1;
+
+  run.y = y;
+  run.noise = FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (levels) && good; i++) {
+    run.level = levels[i];
+    good = rd_static_forward (pass, &run, error);
+  }
+  if (good)
+    range = ((RdStaticPass *) pass)->scales->hidden_max;
+  rd_static_pass_free (pass);
+  return range;
+}
+
+RdLearnedParameters *
+rd_hyperprior_export (RdTrainable * model, const RdTrainableJob * job,
+    GError ** error)
+{
+  const RdStatic *codec = (const RdStatic *) model;
+  const RdScaleModel *scales = codec->scales;
+  g_autoptr (RdLearnedParameters) p = NULL;
+  float range;
+
+  if (scales->klass->export == NULL) {
+    g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
+        "codec files cannot hold the networks of %s", model->klass->name);
+    return NULL;
+  }
+  range = find_range (model, job, error);
+  if (range < 0)
+    return NULL;
+  p = rd_static_export (codec);
+  p->networks = scales->klass->export (scales, codec->set, range, error);
+  if (p->networks == NULL || !rd_learned_parameters_check (p, error))
+    return NULL;
+  return g_steal_pointer (&p);
+}

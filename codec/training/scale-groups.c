@@ -2,27 +2,15 @@
  * known adds to the sums of one hidden layer, and a group's scales come out of that layer as it is by then. The first group has none. */
 #include <string.h>
 
-#include "codec/training/dense.h"
-#include "codec/training/scale-model.h"
+#include "codec/training/scale-groups.h"
 
-#define MAX_GROUPS 16
 #define MIN_HIDDEN 8
 
 typedef struct
 {
-  RdScaleModel base;
-  guint n_groups;
-  gsize hidden;                 /* H */
-  RdDense in[MAX_GROUPS - 1];   /* features of group g to H */
-  RdDense out[MAX_GROUPS - 1];  /* H to shifts of group g + 1 */
-  RdArena arena;
-} Groups;
-
-typedef struct
-{
   RdScalePass base;
-  float *features[MAX_GROUPS - 1];      /* (T, 2 size of group g) */
-  float *hidden[MAX_GROUPS - 1];        /* (T, H) behind ReLU, for group g + 1 */
+  float *features[RD_SCALE_GROUPS - 1]; /* (T, 2 size of group g) */
+  float *hidden[RD_SCALE_GROUPS - 1];   /* (T, H) behind ReLU, for group g + 1 */
   float *sum;                   /* (T, H) */
   float *d_hidden;              /* (T, H) */
   float *part;                  /* (T, largest group) */
@@ -30,27 +18,14 @@ typedef struct
   RdArena arena;
 } GroupsPass;
 
-/* First coefficient of group @g. */
-static gsize
-group_start (const Groups * model, guint g)
-{
-  return model->base.hidden_size * g / model->n_groups;
-}
-
-static gsize
-group_size (const Groups * model, guint g)
-{
-  return group_start (model, g + 1) - group_start (model, g);
-}
-
 static void
-lay_out (Groups * model)
+lay_out (RdScaleGroups * model)
 {
   for (guint g = 0; g + 1 < model->n_groups; g++) {
     model->in[g] = (RdDense) {
-    .inputs = 2 * group_size (model, g),.outputs = model->hidden};
+    .inputs = 2 * rd_scale_group_size (model, g),.outputs = model->hidden};
     model->out[g] = (RdDense) {
-    .inputs = model->hidden,.outputs = group_size (model, g + 1)};
+    .inputs = model->hidden,.outputs = rd_scale_group_size (model, g + 1)};
     rd_dense_lay_out (&model->in[g], &model->arena);
     rd_dense_lay_out (&model->out[g], &model->arena);
   }
@@ -59,7 +34,7 @@ lay_out (Groups * model)
 static void
 groups_free (RdScaleModel * base)
 {
-  Groups *model = (Groups *) base;
+  RdScaleGroups *model = (RdScaleGroups *) base;
 
   rd_arena_clear (&model->arena);
   g_free (model);
@@ -68,7 +43,7 @@ groups_free (RdScaleModel * base)
 static gsize
 groups_parameters (const RdScaleModel * base, RdParameters * parameters)
 {
-  const Groups *model = (const Groups *) base;
+  const RdScaleGroups *model = (const RdScaleGroups *) base;
   const gsize first = parameters->n;
 
   for (guint g = 0; g + 1 < model->n_groups; g++) {
@@ -83,7 +58,7 @@ groups_parameters (const RdScaleModel * base, RdParameters * parameters)
 }
 
 static void
-lay_out_pass (GroupsPass * pass, const Groups * model, gsize t)
+lay_out_pass (GroupsPass * pass, const RdScaleGroups * model, gsize t)
 {
   const gsize largest = model->base.hidden_size / model->n_groups + 1;
   RdArena *arena = &pass->arena;
@@ -110,7 +85,7 @@ groups_pass_free (RdScalePass * base)
 static RdScalePass *
 groups_pass_new (const RdScaleModel * base, gsize max_tokens, GError ** error)
 {
-  const Groups *model = (const Groups *) base;
+  const RdScaleGroups *model = (const RdScaleGroups *) base;
   GroupsPass *pass = g_new0 (GroupsPass, 1);
 
   pass->base.model = base;
@@ -125,45 +100,59 @@ groups_pass_new (const RdScaleModel * base, gsize max_tokens, GError ** error)
 
 /* Columns of group @g of (n, D) to or from (n, size). */
 static void
-put_group (const Groups * model, const float *part, gsize n, guint g,
+put_group (const RdScaleGroups * model, const float *part, gsize n, guint g,
     float *rows)
 {
-  const gsize d = model->base.hidden_size, size = group_size (model, g);
+  const gsize d = model->base.hidden_size, size =
+      rd_scale_group_size (model, g);
 
   for (gsize t = 0; t < n; t++)
-    memcpy (rows + t * d + group_start (model, g), part + t * size,
+    memcpy (rows + t * d + rd_scale_group_start (model, g), part + t * size,
         size * sizeof (float));
 }
 
 static void
-get_group (const Groups * model, const float *rows, gsize n, guint g,
+get_group (const RdScaleGroups * model, const float *rows, gsize n, guint g,
     float *part)
 {
-  const gsize d = model->base.hidden_size, size = group_size (model, g);
+  const gsize d = model->base.hidden_size, size =
+      rd_scale_group_size (model, g);
 
   for (gsize t = 0; t < n; t++)
-    memcpy (part + t * size, rows + t * d + group_start (model, g),
+    memcpy (part + t * size, rows + t * d + rd_scale_group_start (model, g),
         size * sizeof (float));
+}
+
+static void
+note_largest (GroupsPass * pass, const float *hidden, gsize n)
+{
+  float largest = pass->base.hidden_max;
+
+  for (gsize i = 0; i < n; i++)
+    largest = MAX (largest, hidden[i]);
+  pass->base.hidden_max = largest;
 }
 
 static void
 groups_forward (RdScalePass * base, RdScaleJob * job)
 {
   GroupsPass *pass = (GroupsPass *) base;
-  const Groups *model = (const Groups *) base->model;
+  const RdScaleGroups *model = (const RdScaleGroups *) base->model;
   const gsize d = model->base.hidden_size, n = job->n * model->hidden;
   const RdDensePass rows = {.t = job->n,.level = rd_scale_level (job->level) };
 
   job->bits = job->rate_bits = 0;
-  memset (pass->part, 0, job->n * group_size (model, 0) * sizeof (float));
+  memset (pass->part, 0, job->n * rd_scale_group_size (model,
+          0) * sizeof (float));
   put_group (model, pass->part, job->n, 0, job->shift);
   for (guint g = 0; g + 1 < model->n_groups; g++) {
-    rd_scale_features (job, d, group_start (model, g), group_start (model,
-            g + 1), pass->features[g]);
+    rd_scale_features (job, d, rd_scale_group_start (model, g),
+        rd_scale_group_start (model, g + 1), pass->features[g]);
     rd_dense_forward (&model->in[g], &rows, pass->features[g], g > 0,
         pass->sum);
     memcpy (pass->hidden[g], pass->sum, n * sizeof (float));
     rd_relu (pass->hidden[g], n);
+    note_largest (pass, pass->hidden[g], n);
     rd_dense_forward (&model->out[g], &rows, pass->hidden[g], FALSE,
         pass->part);
     put_group (model, pass->part, job->n, g + 1, job->shift);
@@ -176,7 +165,7 @@ groups_backward (RdScalePass * base, const RdScaleJob * job,
     const RdScaleGradient * gradient)
 {
   GroupsPass *pass = (GroupsPass *) base;
-  const Groups *model = (const Groups *) base->model;
+  const RdScaleGroups *model = (const RdScaleGroups *) base->model;
   const gsize d = model->base.hidden_size, n = job->n * model->hidden;
   const RdDensePass rows = { job->n, rd_scale_level (job->level),
     &model->arena, gradient->parameters
@@ -193,8 +182,8 @@ groups_backward (RdScalePass * base, const RdScaleJob * job,
       d_sum[i] += pass->d_hidden[i];
     rd_dense_backward (&model->in[g], &rows, pass->features[g], NULL, d_sum,
         pass->d_features);
-    rd_scale_features_backward (job, d, group_start (model, g),
-        group_start (model, g + 1), pass->d_features, gradient);
+    rd_scale_features_backward (job, d, rd_scale_group_start (model, g),
+        rd_scale_group_start (model, g + 1), pass->d_features, gradient);
   }
 }
 
@@ -206,17 +195,17 @@ groups_stepped (RdScaleModel * model)
 
 static const RdScaleModelClass groups_class = {
   groups_free, groups_parameters, groups_pass_new, groups_pass_free,
-  groups_forward, groups_backward, groups_stepped
+  groups_forward, groups_backward, groups_stepped, rd_scale_groups_export
 };
 
 RdScaleModel *
 rd_scale_groups_new (gsize hidden_size, guint64 seed, GError ** error)
 {
-  Groups *model = g_new0 (Groups, 1);
+  RdScaleGroups *model = g_new0 (RdScaleGroups, 1);
 
   model->base = (RdScaleModel) {
   &groups_class, hidden_size};
-  model->n_groups = (guint) MIN (hidden_size, MAX_GROUPS);
+  model->n_groups = (guint) MIN (hidden_size, RD_SCALE_GROUPS);
   model->hidden = MAX (hidden_size / 2, MIN_HIDDEN);
   lay_out (model);
   if (!rd_arena_allocate (&model->arena, "networks of an entropy model", error)) {

@@ -273,7 +273,7 @@ latent_backward (RdScalePass * base, const RdScaleJob * job,
 
 static const RdScaleModelClass latent_class = {
   latent_free, latent_parameters, latent_pass_new, latent_pass_free,
-  latent_forward, latent_backward, latent_stepped
+  latent_forward, latent_backward, latent_stepped, NULL
 };
 
 RdScaleModel *

@@ -3,6 +3,7 @@
  *
  * Everything they see is integers that a decoder has, or becomes so when a trained model is exported: symbols, latents, nominal scales, the level. */
 #pragma once
+#include "codec/learned/networks.h"
 #include "codec/training/parameters.h"
 #include "codec/training/prior.h"
 
@@ -52,6 +53,8 @@ typedef struct
   void (*backward) (RdScalePass * pass, const RdScaleJob * job, const RdScaleGradient * gradient);
   /* After a change of the parameters. */
   void (*stepped) (RdScaleModel * model);
+  /* Whole numbers for rows of @set, hidden values up to @hidden_max apart. NULL: not for decoders yet. Errors RD_CODEC_ERROR_INPUT, for weights too large. */
+  RdLearnedNetworks *(*export) (const RdScaleModel * model, guint set, float hidden_max, GError ** error);
 } RdScaleModelClass;
 
 struct _RdScaleModel
@@ -63,6 +66,7 @@ struct _RdScaleModel
 struct _RdScalePass
 {
   const RdScaleModel *model;
+  float hidden_max;             /* largest hidden value in all forwards so far of what decoders run */
 };
 
 /** RD_SCALE_LATENTS: channels of a hyper-prior's latent. */

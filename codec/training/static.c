@@ -206,6 +206,8 @@ rd_static_new_with (const RdTrainableClass * klass,
   codec->model =
       rd_learned_model_new (rd_learned_parameters_copy (start), error);
   codec->start = rd_learned_parameters_copy (start);
+  /* those of a file are not gone on with */
+  g_clear_pointer (&codec->start->networks, rd_learned_networks_free);
   if (codec->model == NULL
       || !complete_analysis (&codec->start->set[set], start->hidden_size, error)
       || !take_memory (codec, error)) {

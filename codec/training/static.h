@@ -13,7 +13,7 @@ typedef struct _RdStatic RdStatic;
 
 /** rd_static_new: from a calibrated codec's parameters (copied), for rows of set @set: 0 without features, 1 with them. Trained are, each in
  * units in which it is about 1 or a change of 1e-3 matters little: "analysis" (D, D), "synthesis" (D, D), "mean" (D), "scale" (D) and "steps" (K, D), both
- * in octaves, and of set 1 "readout" (D, D); names begin with "static.". Tables, context weights, constants and token steps are those of @start. Errors:
+ * in octaves, and of set 1 "readout" (D, D); names begin with "static.". Tables, context weights, constants and token steps are those of @start; networks are dropped. Errors:
  * RD_CODEC_ERROR_INPUT for a set that is not there and bad parameters; ST_MODEL_ERROR_MEMORY. Freed by klass->free(). */
 RdStatic *rd_static_new (const RdLearnedParameters * start, guint set, GError ** error);
 

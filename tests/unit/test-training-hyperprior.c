@@ -1,12 +1,15 @@
 /* Entropy models with networks, whole: where they start, what training does, and what they are called. */
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 
+#include "codec/learned/network-run.h"
 #include "codec/training/adamw.h"
 #include "codec/training/entropy-models.h"
 #include "codec/training/hyperprior.h"
 #include "codec/training/static-private.h"
 #include "tests/support/learned-tools.h"
+#include "models/model.h"
 #include "tests/support/random-weights.h"
 
 #define D 48
@@ -113,41 +116,172 @@ test_start (void)
   }
 }
 
-/* Of the networks alone: steps down the bits' gradient find what the tokens have in common. */
+/* Steps of the networks alone down the bits' gradient. */
+static void
+train (Fixture * f, guint steps)
+{
+  const RdAdamWOptions options = RD_ADAMW_OPTIONS_DEFAULT;
+  const gsize own = ((RdStatic *) f->model)->layout.n;
+  g_autofree float *gradient = g_new (float, f->parameters.n);
+  g_autofree float *d = g_new (float, N * D);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (RdAdamW) adamw = rd_adamw_new (f->parameters.n, &options, &error);
+
+  g_assert_no_error (error);
+  for (guint i = 0; i < steps; i++) {
+    memset (gradient, 0, f->parameters.n * sizeof (float));
+    memset (d, 0, N * D * sizeof (float));
+    f->job.seed = i;
+    forward (f);
+    f->model->klass->backward (f->pass, &f->job, 1.0 / N, d, gradient);
+    memset (gradient, 0, own * sizeof (float));
+    rd_adamw_step (adamw, &f->parameters, gradient, 1, 6e-3, NULL, &error);
+    g_assert_no_error (error);
+    f->model->klass->stepped (f->model);
+  }
+  forward (f);
+}
+
+/* They find what the tokens have in common. */
 static void
 test_training (gconstpointer data)
 {
-  const RdAdamWOptions options = RD_ADAMW_OPTIONS_DEFAULT;
-  const guint kind = GPOINTER_TO_UINT (data) >> 1;
-  g_autofree float *gradient = NULL, *d = g_new (float, N * D);
-  g_autoptr (RdAdamW) adamw = NULL;
-  g_autoptr (GError) error = NULL;
   double before;
   Fixture f;
 
-  fixture_init (&f, rd_hyperprior_name (kind));
-  const gsize own = ((RdStatic *) f.model)->layout.n;
+  fixture_init (&f, rd_hyperprior_name (GPOINTER_TO_UINT (data) >> 1));
   f.job.noise = GPOINTER_TO_UINT (data) & 1;
-  gradient = g_new (float, f.parameters.n);
-  adamw = rd_adamw_new (f.parameters.n, &options, &error);
-  g_assert_no_error (error);
   forward (&f);
   before = f.job.bits;
-  for (guint i = 0; i < 50; i++) {
-    memset (gradient, 0, f.parameters.n * sizeof (float));
-    memset (d, 0, N * D * sizeof (float));
-    f.job.seed = i;
-    forward (&f);
-    f.model->klass->backward (f.pass, &f.job, 1.0 / N, d, gradient);
-    memset (gradient, 0, own * sizeof (float));
-    rd_adamw_step (adamw, &f.parameters, gradient, 1, 6e-3, NULL, &error);
-    g_assert_no_error (error);
-    f.model->klass->stepped (f.model);
-  }
-  forward (&f);
+  train (&f, 50);
   g_test_message ("%s: from %.0f bits to %.0f, %u rows", f.model->klass->name,
       before, f.job.bits, N);
   g_assert_cmpfloat (f.job.bits, <, 0.9 * before);
+  fixture_clear (&f);
+}
+
+/* ---- whole numbers ---- */
+
+/* Bits of the rows' payload under @p, and the decoded rows. */
+static double
+code (RdLearnedParameters * p, const RdTrainableJob * job, guint complexity,
+    float *y)
+{
+  g_autofree gchar *path = rd_test_save (p);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (RdCodec) codec = rd_codec_new (path, D, &error);
+  g_autoptr (GByteArray) payload = g_byte_array_new ();
+  const RdSettings settings = {.quality =
+        job->level * 100.0 / (RD_LEARNED_LEVELS - 1),.complexity = complexity
+  };
+  const RdRows rows = {.n = job->n };
+  gboolean packed;
+
+  g_assert_no_error (error);
+  g_unlink (path);
+  rd_codec_set (codec, &settings);
+  rd_codec_encode (codec, &rows, job->x, FALSE, payload, &packed, &error);
+  g_assert_no_error (error);
+  rd_codec_decode (codec, &rows, payload->data, payload->len, packed, y,
+      &error);
+  g_assert_no_error (error);
+  return 8.0 * payload->len;
+}
+
+/* Octaves between the networks' shifts and those in whole numbers, the root of the mean square. */
+static double
+shift_error (const RdLearnedNetworks * networks, const RdStaticPass * pass,
+    guint level)
+{
+  RdNetworkRun *run = rd_network_run_new (networks, D);
+  RdContext context = {.n = 64,.hidden_size = D,.scalar = TRUE,.base =
+        pass->base_scale
+  };
+  gint32 symbols[64 * D];
+  double sum = 0;
+
+  for (gsize t = 0; t < 64; t++) {
+    context.offset[t] = 32 * pass->token_step[t];
+    for (gsize j = 0; j < D; j++)
+      symbols[j * 64 + t] = (gint32) pass->symbol[t * D + j];
+  }
+  rd_network_run_start (run, &context, level);
+  for (gsize j = 0; j < D; j++) {
+    rd_network_run_next (run, &context, symbols, j);
+    for (gsize t = 0; t < 64; t++) {
+      const double error = (double) run->shift[j * 64 + t] / 256
+          - (double) pass->shift[t * D + j];
+
+      sum += error * error;
+    }
+  }
+  rd_network_run_free (run);
+  return sqrt (sum / (64 * D));
+}
+
+/* What was trained is what files code with: the expected bits, and values to the bit; and the trellis profits, too. */
+static void
+test_export (void)
+{
+  g_autofree float *decoded = g_new (float, N * D);
+  g_autoptr (RdLearnedParameters) plain = NULL;
+  g_autoptr (RdLearnedParameters) out = NULL;
+  g_autoptr (GError) error = NULL;
+  double bits, without, error_octaves;
+  Fixture f;
+
+  fixture_init (&f, "autoregressive");
+  train (&f, 50);
+  out = rd_hyperprior_export (f.model, &f.job, &error);
+  g_assert_no_error (error);
+  forward (&f);
+  error_octaves = shift_error (out->networks, (RdStaticPass *) f.pass,
+      (guint) f.job.level);
+  bits = code (out, &f.job, RD_LEARNED_SCALAR_COMPLEXITY, decoded);
+  plain = rd_learned_parameters_copy (out);
+  g_clear_pointer (&plain->networks, rd_learned_networks_free);
+  without = code (plain, &f.job, RD_LEARNED_SCALAR_COMPLEXITY, decoded);
+  g_test_message ("%.0f bits, %.0f expected, %.0f without networks, whole "
+      "numbers off by %.4f octaves", bits, f.job.bits, without, error_octaves);
+  st_test_near (bits, f.job.bits, 0.01 * f.job.bits);
+  g_assert_cmpfloat (bits, <, 0.9 * without);
+  g_assert_cmpfloat (error_octaves, <, 0.03);
+  for (guint complexity = 2; complexity < 6; complexity += 3) {
+    bits = code (out, &f.job, complexity, decoded);
+    without = code (plain, &f.job, complexity, f.y);
+    g_assert_cmpfloat (bits, <, 0.9 * without);
+    g_assert_cmpmem (decoded, N * D * sizeof (float), f.y,
+        N * D * sizeof (float));
+  }
+  fixture_clear (&f);
+}
+
+/* Weights that no whole numbers stand for, and kinds without. */
+static void
+test_export_refusals (void)
+{
+  g_autoptr (GError) error = NULL;
+  Fixture f;
+
+  fixture_init (&f, "hyperprior-fourier");
+  g_assert_null (rd_hyperprior_export (f.model, &f.job, &error));
+  g_test_message ("%s", error->message);
+  g_assert_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT);
+  g_clear_error (&error);
+  fixture_clear (&f);
+
+  fixture_init (&f, "autoregressive");
+  const RdParameter *p = rd_parameters_get (&f.parameters,
+      f.parameters.list->len - 3);
+  g_assert_cmpstr (p->name, ==, "groups.14.out.weight");
+  p->values[0] = 1e9f;
+  g_assert_null (rd_hyperprior_export (f.model, &f.job, &error));
+  g_test_message ("%s", error->message);
+  g_assert_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT);
+  g_clear_error (&error);
+  f.x[7] = NAN;
+  g_assert_null (rd_hyperprior_export (f.model, &f.job, &error));
+  g_assert_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_INPUT);
   fixture_clear (&f);
 }
 
@@ -258,6 +392,9 @@ main (int argc, char **argv)
       GUINT_TO_POINTER (2), test_training);
   g_test_add_data_func ("/training/hyperprior/training/autoregressive",
       GUINT_TO_POINTER (4), test_training);
+  g_test_add_func ("/training/hyperprior/export", test_export);
+  g_test_add_func ("/training/hyperprior/export-refusals",
+      test_export_refusals);
   g_test_add_func ("/training/hyperprior/gradient", test_gradient);
   g_test_add_func ("/training/hyperprior/again", test_again);
   g_test_add_func ("/training/hyperprior/refusals", test_refusals);
