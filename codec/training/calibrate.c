@@ -1,13 +1,12 @@
 #include "codec/training/calibrate.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <glib/gstdio.h>
 
 #include "codec/training/calibrate-private.h"
+#include "codec/training/checks.h"
 
 #define MIN_SEQUENCES RD_STATISTICS_HELD_OUT
 #define MAX_SEQUENCES 1000000
@@ -49,21 +48,6 @@ check_number (const gchar * what, gsize value, gsize min, gsize max,
   return FALSE;
 }
 
-/* Hours of work should not end in a folder that is not there. */
-static gboolean
-check_folder (const gchar * path, GError ** error)
-{
-  g_autofree gchar *folder = g_path_get_dirname (path);
-  gint saved;
-
-  if (g_access (folder, W_OK | X_OK) == 0)
-    return TRUE;
-  saved = errno;
-  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (saved),
-      "cannot write to %s: %s", folder, g_strerror (saved));
-  return FALSE;
-}
-
 static gboolean
 check_options (const RdCalibrateOptions * options, GError ** error)
 {
@@ -78,9 +62,9 @@ check_options (const RdCalibrateOptions * options, GError ** error)
       MAX_SEQUENCES, error)
       && check_number ("sequences with gradients",
       options->gradient_sequences, MIN_SEQUENCES, options->sequences, error)
-      && check_folder (options->output, error)
+      && rd_check_folder (options->output, error)
       && (options->checkpoint == NULL
-      || check_folder (options->checkpoint, error));
+      || rd_check_folder (options->checkpoint, error));
 }
 
 /* Windows of another vocabulary would overlap with nothing. */
@@ -103,23 +87,6 @@ check_windows (const RdCalibration * c, guint vocab, GError ** error)
     }
   }
   return TRUE;
-}
-
-static gboolean
-check_overlap (const RdCalibration * c, GError ** error)
-{
-  RdOverlap overlap;
-
-  if (!rd_corpus_find_overlap (c->corpus, c->options->windows,
-          c->options->n_windows, RD_CORPUS_OVERLAP, &overlap))
-    return TRUE;
-  g_set_error (error, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_TEXT,
-      "%s: from token %" G_GSIZE_FORMAT " on it has %d tokens of the test set "
-      "(window %" G_GSIZE_FORMAT ", from %" G_GSIZE_FORMAT " on): what is "
-      "measured on that would be worth nothing. Leave the file's chapter out",
-      overlap.file, overlap.file_at, RD_CORPUS_OVERLAP, overlap.window,
-      overlap.window_at);
-  return FALSE;
 }
 
 static gboolean
@@ -149,7 +116,8 @@ open_text (RdCalibration * c, GError ** error)
   c->corpus = rd_corpus_new (tokenizer, options->texts, error);
   if (c->corpus == NULL
       || !check_windows (c, st_model_config (model)->vocab_size, error)
-      || !check_overlap (c, error))
+      || !rd_corpus_check_overlap (c->corpus, options->windows,
+          options->n_windows, error))
     return FALSE;
   /* the last sequence tells whether there are enough */
   ids = g_new (gint32, options->length);

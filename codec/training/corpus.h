@@ -9,7 +9,7 @@ G_BEGIN_DECLS
 GQuark rd_corpus_error_quark (void);
 typedef enum
 {
-  RD_CORPUS_ERROR_TEXT,         /* nothing in a file or folder, not UTF-8, more than fits */
+  RD_CORPUS_ERROR_TEXT,         /* nothing in a file or folder, not UTF-8, more than fits, a test window in it */
   RD_CORPUS_ERROR_TOKENIZER,    /* no token to begin a sequence with */
   RD_CORPUS_ERROR_SHORT,        /* fewer sequences than were asked for */
 } RdCorpusError;
@@ -62,5 +62,8 @@ typedef struct
  * such place in the text. Windows shorter than @run match nothing. @run >= 1. Nothing may be calibrated or trained with text for which this
  * is TRUE with RD_CORPUS_OVERLAP ids and the windows that results are reported on. */
 gboolean rd_corpus_find_overlap (const RdCorpus * corpus, const RdIds * windows, gsize n_windows, gsize run, RdOverlap * overlap);
+
+/** rd_corpus_check_overlap: FALSE, with RD_CORPUS_ERROR_TEXT that names file and window, if RD_CORPUS_OVERLAP ids of a window are in the text. */
+gboolean rd_corpus_check_overlap (const RdCorpus * corpus, const RdIds * windows, gsize n_windows, GError ** error);
 
 G_END_DECLS

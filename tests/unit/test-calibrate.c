@@ -396,7 +396,7 @@ test_windows (Fixture * f, gconstpointer unused)
   &g_array_index (ids, gint32, 1000), RD_CORPUS_OVERLAP};
   f->options.windows = &window;
   f->options.n_windows = 1;
-  assert_fails (f, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_TEXT,
+  assert_fails (f, RD_CORPUS_ERROR, RD_CORPUS_ERROR_TEXT,
       "hamlet20k.txt: from token 1000 on");
   window.n--;
   f->options.sequences = f->options.gradient_sequences = 5;
