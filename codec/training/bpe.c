@@ -28,7 +28,6 @@ struct _RdBpe
 {
   GHashTable *counts;           /* GBytes to guint64: words; until they are learned from */
   GPtrArray *tokens, *merges;   /* of gchar */
-  GHashTable *ids;              /* texts of @tokens to their ids */
   GArray *words;                /* of Word */
   GHashTable *pairs;            /* of Pair */
 };
@@ -64,21 +63,6 @@ equal_pairs (gconstpointer a, gconstpointer b)
   return p->left == q->left && p->right == q->right;
 }
 
-/* @text: taken. Returns its id: a text that is there already keeps the one it has. */
-static guint32
-add_token (RdBpe * bpe, gchar * text)
-{
-  gpointer id = g_hash_table_lookup (bpe->ids, text);
-
-  if (id != NULL) {
-    g_free (text);
-    return GPOINTER_TO_UINT (id);
-  }
-  g_ptr_array_add (bpe->tokens, text);
-  g_hash_table_insert (bpe->ids, text, GUINT_TO_POINTER (bpe->tokens->len - 1));
-  return bpe->tokens->len - 1;
-}
-
 RdBpe *
 rd_bpe_new (void)
 {
@@ -89,7 +73,6 @@ rd_bpe_new (void)
       (GDestroyNotify) g_bytes_unref, g_free);
   bpe->tokens = g_ptr_array_new_with_free_func (g_free);
   bpe->merges = g_ptr_array_new_with_free_func (g_free);
-  bpe->ids = g_hash_table_new (g_str_hash, g_str_equal);
   bpe->words = g_array_new (FALSE, FALSE, sizeof (Word));
   g_array_set_clear_func (bpe->words, clear_word);
   bpe->pairs = g_hash_table_new_full (hash_pair, equal_pairs, free_pair, NULL);
@@ -99,7 +82,7 @@ rd_bpe_new (void)
     gchar text[7] = { 0 };
 
     g_unichar_to_utf8 (alphabet[byte], text);
-    add_token (bpe, g_strdup (text));
+    g_ptr_array_add (bpe->tokens, g_strdup (text));
   }
   return bpe;
 }
@@ -111,7 +94,6 @@ rd_bpe_free (RdBpe * bpe)
     return;
   g_hash_table_unref (bpe->counts);
   g_ptr_array_unref (bpe->merges);
-  g_hash_table_unref (bpe->ids);
   g_ptr_array_unref (bpe->tokens);
   g_array_unref (bpe->words);
   g_hash_table_unref (bpe->pairs);
@@ -273,6 +255,7 @@ merge_in (Word * word, guint32 left, guint32 right, guint32 merged)
   word->n = to;
 }
 
+/* No other merge makes the same token: the merges that make a token are among its own bytes, and always the same. */
 static void
 merge (RdBpe * bpe, const Pair * best)
 {
@@ -281,10 +264,10 @@ merge (RdBpe * bpe, const Pair * best)
   const gchar *second = g_ptr_array_index (bpe->tokens, right);
   /* the pair goes with its last word */
   g_autoptr (GArray) words = g_array_ref (best->words);
-  guint32 merged;
+  const guint32 merged = bpe->tokens->len;
 
   g_ptr_array_add (bpe->merges, g_strconcat (first, " ", second, NULL));
-  merged = add_token (bpe, g_strconcat (first, second, NULL));
+  g_ptr_array_add (bpe->tokens, g_strconcat (first, second, NULL));
   for (guint i = 0; i < words->len; i++) {
     const guint32 number = g_array_index (words, guint32, i);
     Word *word = &g_array_index (bpe->words, Word, number);

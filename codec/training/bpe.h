@@ -23,7 +23,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdBpe, rd_bpe_free)
 gboolean rd_bpe_add (RdBpe * bpe, const gchar * text, gsize len, GError ** error);
 
 /** rd_bpe_learn: joins the pair of tokens that stands in the text most often, of those the one with the lowest ids (left before right), until
- * there are @n_tokens. Two merges may make the same token. Once for each object. The same text in any order gives the same vocabulary.
+ * there are @n_tokens. Once for each object. The same text in any order gives the same vocabulary.
  * Error RD_CORPUS_ERROR_SHORT if no pair occurs twice any more; @n_tokens is in RD_BPE_MIN_TOKENS..RD_BPE_MAX_TOKENS. */
 gboolean rd_bpe_learn (RdBpe * bpe, guint n_tokens, GError ** error);
 

@@ -10,7 +10,7 @@
 #include "tests/support/test-model.h"
 #include "tests/support/tiny-model.h"
 
-#define MAX_ARGUMENTS 14
+#define MAX_ARGUMENTS 22
 
 typedef struct
 {
@@ -83,6 +83,19 @@ test_usage (void)
     {{"calibrate", "-m", "MODEL", "-k", "1", "-t", "TEXT", "-o", "OUT",
             "--sequences=-3"}, 2, "at least 1"},
     {{"calibrate", "--unknown"}, 2, "--unknown"},
+    {{"--help"}, 0, "from-scratch"},
+    {{"from-scratch", "--help"}, 0, "rdtrain from-scratch --text novels"},
+    {{"from-scratch", "--help-model"}, 0, "--kv-heads"},
+    {{"from-scratch"}, 2, "needs --text=TEXT"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT"}, 2, "--steps=N or --tokens=N"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1", "--tokens=1"}, 2,
+        "not both"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1", "--heads=0"}, 2,
+        "at least 1"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1", "--type=Q4_0"}, 2,
+        "--type is F16"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",
+            "--exclude-windows=WINDOWS"}, 2, "--windows-model"},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
@@ -105,6 +118,17 @@ test_errors (void)
             "--exclude-windows", "TEXT"}, 1, "hamlet20k.txt"},
     {{"calibrate", "-m", "MODEL", "-k", "1", "-t", "TEXT", "-o", "OUT",
             "--exclude-windows", "WINDOWS"}, 1, "of the test set"},
+    {{"from-scratch", "-t", "/no/such/text", "-o", "OUT", "--steps=1"}, 1,
+        "/no/such/text"},
+    {{"from-scratch", "-t", "TEXT", "-o", "/no/such/folder/out",
+            "--steps=1"}, 1, "/no/such/folder"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",
+            "--vocabulary=30000"}, 1, "the text is too short"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1", "--heads=7"}, 1,
+        "7 heads"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",
+                "--vocabulary=300", "--exclude-windows", "WINDOWS",
+            "--windows-model", "MODEL"}, 1, "of the test set"},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
@@ -127,15 +151,38 @@ test_writes (void)
   g_unlink (out);
 }
 
+static void
+test_from_scratch (void)
+{
+  static const Case tiny = { {"from-scratch", "-t", "TEXT", "-o", "OUT",
+          "--hidden=32", "--blocks=2", "--heads=2", "--kv-heads=1", "--ff=64",
+          "--vocabulary=300", "--context=64", "--length=32", "--batch=2",
+      "--tokens=150", "--type=q8_0", "--seed=3", "--held-out", "TEXT"}, 0,
+  ""
+  };
+  g_autoptr (StGguf) gguf = NULL;
+  g_autoptr (StTokenizer) tokenizer = NULL;
+  const StTensor *matrix;
+
+  run_case (&tiny);
+  gguf = st_gguf_open (out, NULL);
+  g_assert_nonnull (gguf);
+  tokenizer = st_tokenizer_new (gguf, NULL);
+  g_assert_cmpuint (st_tokenizer_vocab_size (tokenizer), ==, 300);
+  matrix = st_gguf_find (gguf, "blk.1.ffn_down.weight");
+  g_assert_cmpint (matrix->type, ==, ST_TYPE_Q8_0);
+  g_assert_cmpuint (matrix->ne[0], ==, 64);
+  g_assert_cmpuint (matrix->ne[1], ==, 32);
+  /* three steps of two sequences of 32 */
+  g_assert_cmpstr (st_gguf_get_string (gguf, "rdtraining.tokens"), ==, "192");
+  g_assert_false (g_file_test (checkpoint, G_FILE_TEST_EXISTS));
+  g_unlink (out);
+}
+
 /* A run of minutes is interrupted as soon as it has begun, and then again while it goes on from there. */
 static void
-test_interrupt (void)
+interrupt (const gchar * const *arguments)
 {
-  static const gchar *const arguments[MAX_ARGUMENTS] = { "calibrate", "-m",
-    "MODEL", "--split=2", "-t", "LONG", "-o", "OUT", "--sequences=5000",
-    "--gradient-sequences=5000", "--length=64", "--resume"
-  };
-
   for (guint i = 0; i < 2; i++) {
     const gchar *argv[MAX_ARGUMENTS + 2];
     g_autoptr (GError) error = NULL;
@@ -160,6 +207,28 @@ test_interrupt (void)
     g_assert_false (g_file_test (out, G_FILE_TEST_EXISTS));
   }
   g_unlink (checkpoint);
+}
+
+static void
+test_interrupt (void)
+{
+  static const gchar *const arguments[MAX_ARGUMENTS] = { "calibrate", "-m",
+    "MODEL", "--split=2", "-t", "LONG", "-o", "OUT", "--sequences=5000",
+    "--gradient-sequences=5000", "--length=64", "--resume"
+  };
+
+  interrupt (arguments);
+}
+
+static void
+test_interrupt_from_scratch (void)
+{
+  static const gchar *const arguments[MAX_ARGUMENTS] = { "from-scratch", "-t",
+    "LONG", "-o", "OUT", "--steps=5000", "--blocks=2", "--vocabulary=300",
+    "--resume"
+  };
+
+  interrupt (arguments);
 }
 
 /* Windows with what the tiny model's tokenizer makes of the text: every byte is a token or part of one. */
@@ -214,7 +283,10 @@ main (int argc, char **argv)
   g_test_add_func ("/rdtrain/usage", test_usage);
   g_test_add_func ("/rdtrain/errors", test_errors);
   g_test_add_func ("/rdtrain/writes", test_writes);
+  g_test_add_func ("/rdtrain/from-scratch", test_from_scratch);
   g_test_add_func ("/rdtrain/interrupt", test_interrupt);
+  g_test_add_func ("/rdtrain/interrupt-from-scratch",
+      test_interrupt_from_scratch);
   status = g_test_run ();
   g_unlink (model);
   g_unlink (windows);
