@@ -6,8 +6,6 @@
 #include "models/sampler.h"
 
 #define CHECKPOINT_INTERVAL (120 * G_TIME_SPAN_SECOND)
-#define MAX_WARMUP 100
-#define FLOOR 0.05
 /* Weight of a step in the loss that is told. */
 #define SMOOTHING 0.05
 
@@ -99,15 +97,26 @@ load_sequence (Run * run, guint64 number, gint32 * ids, GError ** error)
 
 /* ---- a step ---- */
 
+/* Warm-up, then the full rate, then a cosine (Hu et al. 2024): how many steps there will be does not matter before the last quarter. */
+static double
+step_rate (const RdScratchOptions * options, guint64 done)
+{
+  const guint64 full = rd_scratch_full_steps (options);
+  const RdSchedule first = { options->rate, options->rate, options->warmup,
+    options->warmup
+  };
+  const RdSchedule last = { options->rate, 0.0, 0, options->steps - full };
+
+  return done < full ? rd_schedule_rate (&first, done) :
+      rd_schedule_rate (&last, done - full);
+}
+
 static gboolean
 run_step (Run * run, GError ** error)
 {
   const RdScratchOptions *options = run->s->options;
   const RdParameters *parameters = run->s->state.parameters;
   const guint64 done = run->s->adamw->steps;
-  const RdSchedule schedule = { options->rate, FLOOR * options->rate,
-    MIN (MAX_WARMUP, options->steps / 10), options->steps
-  };
   Batch *batch = &run->batch;
 
   for (gsize i = 0; i < batch->n; i++) {
@@ -122,8 +131,8 @@ run_step (Run * run, GError ** error)
     return FALSE;
   }
   return rd_adamw_step (run->s->adamw, parameters, run->gradient,
-      1.0 / (double) (batch->n * batch->length), rd_schedule_rate (&schedule,
-          done), NULL, error);
+      1.0 / (double) (batch->n * batch->length), step_rate (options, done),
+      NULL, error);
 }
 
 static void
@@ -152,6 +161,7 @@ static gboolean
 save (Run * run, GError ** error)
 {
   run->saved = g_get_monotonic_time ();
+  rd_scratch_mark (run->s);
   return rd_train_state_write (run->s->checkpoint, &run->s->state, error);
 }
 

@@ -57,10 +57,44 @@ check_options (const RdScratchOptions * o, GError ** error)
       o->shape.context_length, error)
       && check_number ("sequences of a step", o->batch, 1, MAX_BATCH, error)
       && check_number ("steps", o->steps, 1, MAX_STEPS, error)
+      && check_number ("steps of warm-up", o->warmup, 0,
+      rd_scratch_full_steps (o), error)
       && (o->held_out == NULL || check_number ("held-out sequences",
           o->held_out_sequences, 1, MAX_STEPS, error))
       && rd_check_folder (o->output, error)
       && (o->checkpoint == NULL || rd_check_folder (o->checkpoint, error));
+}
+
+/* ---- the number of steps ---- */
+
+guint64
+rd_scratch_full_steps (const RdScratchOptions * options)
+{
+  return options->steps - options->steps / 4;
+}
+
+void
+rd_scratch_mark (RdScratch * s)
+{
+  s->state.counters[0] =
+      s->adamw->steps > rd_scratch_full_steps (s->options) ?
+      s->options->steps : 0;
+}
+
+static gboolean
+check_steps (const RdScratch * s, GError ** error)
+{
+  const guint64 needed = s->state.counters[0];
+
+  if (needed == s->options->steps || (needed == 0
+          && s->adamw->steps <= rd_scratch_full_steps (s->options)))
+    return TRUE;
+  g_set_error (error, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_CHECKPOINT,
+      "%s: %" G_GUINT64_FORMAT " steps are done, in the last quarter of %"
+      G_GUINT64_FORMAT ": with another number of steps they would have been "
+      "others", s->checkpoint, s->adamw->steps,
+      needed > 0 ? needed : s->options->steps);
+  return FALSE;
 }
 
 /* ---- vocabulary and text ---- */
@@ -174,11 +208,12 @@ describe (const RdScratch * s)
   return
       g_strdup_printf ("text %s, hidden %u, blocks %u, heads %u, kv-heads %u, "
       "ff %u, context %u, vocabulary %u, length %" G_GSIZE_FORMAT ", batch %"
-      G_GSIZE_FORMAT ", steps %" G_GUINT64_FORMAT ", rate %g, weight-decay %g, "
-      "seed %" G_GUINT64_FORMAT, rd_corpus_id (s->corpus), shape->hidden_size,
-      shape->n_blocks, shape->n_heads, shape->n_kv_heads, shape->ff_size,
-      shape->context_length, shape->vocabulary, o->length, o->batch, o->steps,
-      o->rate, o->weight_decay, o->seed);
+      G_GSIZE_FORMAT ", warmup %" G_GUINT64_FORMAT
+      ", rate %g, weight-decay %g, " "seed %" G_GUINT64_FORMAT,
+      rd_corpus_id (s->corpus), shape->hidden_size, shape->n_blocks,
+      shape->n_heads, shape->n_kv_heads, shape->ff_size, shape->context_length,
+      shape->vocabulary, o->length, o->batch, o->warmup, o->rate,
+      o->weight_decay, o->seed);
 }
 
 static gboolean
@@ -218,7 +253,8 @@ load_checkpoint (RdScratch * s, GError ** error)
         "anew remove it", s->checkpoint);
     return FALSE;
   }
-  if (!rd_train_state_read (s->checkpoint, &s->state, error))
+  if (!rd_train_state_read (s->checkpoint, &s->state, error)
+      || !check_steps (s, error))
     return FALSE;
   rd_scratch_tell (s, "going on from %s: %" G_GUINT64_FORMAT " of %"
       G_GUINT64_FORMAT " steps are done", s->checkpoint, s->adamw->steps,
@@ -258,11 +294,14 @@ static gboolean
 save_model (const RdScratch * s, GError ** error)
 {
   const RdScratchOptions *options = s->options;
+  g_autofree gchar *steps = g_strdup_printf ("%" G_GUINT64_FORMAT,
+      options->steps);
   g_autofree gchar *tokens = g_strdup_printf ("%" G_GUINT64_FORMAT,
       options->steps * options->batch * options->length);
   const gchar *notes[] = {
     "rdtraining.tool", PACKAGE " " VERSION " rdtrain from-scratch",
-    "rdtraining.settings", s->settings, "rdtraining.tokens", tokens,
+    "rdtraining.settings", s->settings, "rdtraining.steps", steps,
+    "rdtraining.tokens", tokens,
     "rdtraining.text.sources", options->sources ? options->sources : "",
     options->license ? "general.license" : NULL, options->license, NULL
   };

@@ -17,8 +17,9 @@ static const gchar description[] =
     "2048 \\\n    --hidden 256 --blocks 8 --heads 4 --kv-heads 2 --ff 704 "
     "--tokens 3000000 \\\n    --output tiny.gguf\n\n"
     "A training that is interrupted (Ctrl-C) leaves OUTPUT.checkpoint, from "
-    "which --resume\ngoes on with the same result. The same text and options "
-    "give the same file on one\nmachine, for any number of threads.\n\n"
+    "which --resume\ngoes on with the same result; before the last quarter also with another "
+    "number\nof steps. The same text and options give the same file on one "
+    "machine, for any\nnumber of threads.\n\n"
     "Exit status: 0 written, 1 an error (OUTPUT is left as it was), 2 wrong "
     "usage,\n130 interrupted.";
 
@@ -30,7 +31,7 @@ typedef struct
   gchar **texts, **held_out;
   gint hidden, blocks, heads, kv_heads, ff, vocabulary, context;
   gint length, batch, held_out_sequences, threads;
-  gint64 steps, tokens, seed;
+  gint64 steps, tokens, warmup, seed;
   gdouble rate, weight_decay;
   gboolean resume, keep, quiet;
 } Arguments;
@@ -64,8 +65,9 @@ check_numbers (const Arguments * a, GError ** error)
     if (positive[i] < 1)
       return rdtrain_fail_usage (error, "sizes and numbers are at least 1");
   }
-  if (a->threads < 0 || a->seed < 0)
-    return rdtrain_fail_usage (error, "--threads and --seed are at least 0");
+  if (a->threads < 0 || a->seed < 0 || a->warmup < 0)
+    return rdtrain_fail_usage (error,
+        "--threads, --seed and --warmup are at least 0");
   if ((a->steps > 0) == (a->tokens > 0) || a->steps < 0 || a->tokens < 0)
     return rdtrain_fail_usage (error,
         "needs --steps=N or --tokens=N, and not both");
@@ -124,9 +126,10 @@ set_options (const Arguments * a, RdScratchOptions * options, GError ** error)
         (gsize) a->held_out_sequences,.output = a->output,.license =
         a->license,.sources = a->sources,.steps = count_steps (a),.length =
         (gsize) a->length,.batch = (gsize) a->batch,.rate =
-        a->rate,.weight_decay = a->weight_decay,.seed =
-        (guint64) a->seed,.threads = (guint) a->threads,.checkpoint =
-        a->checkpoint,.resume = a->resume,.keep_checkpoint = a->keep,.cancel =
+        a->rate,.warmup = (guint64) a->warmup,.weight_decay =
+        a->weight_decay,.seed = (guint64) a->seed,.threads =
+        (guint) a->threads,.checkpoint = a->checkpoint,.resume =
+        a->resume,.keep_checkpoint = a->keep,.cancel =
         &rdtrain_cancelled,.progress = on_progress,.tell = rdtrain_tell,};
   return parse_type (a->type, &options->type, error);
 }
@@ -209,7 +212,10 @@ add_entries (GOptionContext * context, Arguments * a)
     {"batch", 0, 0, G_OPTION_ARG_INT, &a->batch, "Sequences of a step (4)",
         "N"},
     {"rate", 0, 0, G_OPTION_ARG_DOUBLE, &a->rate,
-        "Highest learning rate (0.002)", "X"},
+        "Learning rate (0.002); goes down to 0 in the last quarter of the "
+          "steps", "X"},
+    {"warmup", 0, 0, G_OPTION_ARG_INT64, &a->warmup,
+        "Steps in which it goes up at first (0)", "N"},
     {"weight-decay", 0, 0, G_OPTION_ARG_DOUBLE, &a->weight_decay,
         "Of matrices (0.1)", "X"},
     {"seed", 0, 0, G_OPTION_ARG_INT64, &a->seed,
