@@ -56,9 +56,9 @@ set_up (Fixture * f, gconstpointer unused)
   .shape = SHAPE,.name = "test",.texts = f->texts,.output =
         g_build_filename (f->directory, "out.gguf", NULL),.type =
         ST_TYPE_F16,.steps = STEPS,.length = 32,.batch = 3,.rate =
-        0.01,.weight_decay = 0.1,.seed = 7,.threads = 1,.held_out_sequences =
-        8,.cancel = &f->cancel,.progress = on_progress,.tell =
-        on_tell,.user_data = f,};
+        0.01,.warmup = 4,.weight_decay = 0.1,.seed = 7,.threads =
+        1,.held_out_sequences = 8,.cancel = &f->cancel,.progress =
+        on_progress,.tell = on_tell,.user_data = f,};
 }
 
 static void
@@ -262,6 +262,36 @@ test_checkpoint (Fixture * f, gconstpointer unused)
   assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER, "rate 0.02");
 }
 
+/* How many steps there will be may be changed until the last quarter begins. */
+static void
+test_number_of_steps (Fixture * f, gconstpointer unused)
+{
+  g_autoptr (GBytes) whole = train (f);
+  g_autoptr (GBytes) changed = NULL;
+
+  (void) unused;
+  g_unlink (f->options.output);
+  f->options.steps = 1000;
+  f->stop = STEPS - STEPS / 4;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED,
+      "18 of 1000");
+  g_atomic_int_set (&f->cancel, 0);
+  f->options.resume = TRUE;
+  f->options.steps = STEPS - 2;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_CHECKPOINT,
+      "18 steps are done, in the last quarter of 22");
+  f->options.steps = STEPS;
+  f->stop++;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED, "19 of 24");
+  g_atomic_int_set (&f->cancel, 0);
+  f->options.steps = 1000;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_CHECKPOINT,
+      "19 steps are done, in the last quarter of 24");
+  f->options.steps = STEPS;
+  changed = train (f);
+  g_assert_true (g_bytes_equal (whole, changed));
+}
+
 /* ---- refusals ---- */
 
 static void
@@ -297,6 +327,9 @@ test_bad_options (Fixture * f, gconstpointer unused)
   f->options.length = 65;
   assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_OPTIONS, "2..64");
   f->options.length = 32;
+  f->options.warmup = STEPS;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_OPTIONS, "0..18");
+  f->options.warmup = 0;
   f->options.rate = NAN;
   assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_OPTIONS, "nan");
 }
@@ -339,6 +372,7 @@ main (int argc, char **argv)
     {"/training-scratch/same-bytes", test_same_bytes},
     {"/training-scratch/interrupted", test_interrupted},
     {"/training-scratch/checkpoint", test_checkpoint},
+    {"/training-scratch/number-of-steps", test_number_of_steps},
     {"/training-scratch/bad-options", test_bad_options},
     {"/training-scratch/bad-text", test_bad_text},
   };
