@@ -16,6 +16,7 @@ static const Command commands[] = {
         "as it is", rdtrain_calibrate},
   {"from-scratch", "trains a small language model on text, from nothing",
       rdtrain_from_scratch},
+  {"windows", "makes a test set for rdeval out of text", rdtrain_windows},
 };
 
 static void

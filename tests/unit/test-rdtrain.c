@@ -87,6 +87,10 @@ test_usage (void)
     {{"from-scratch", "--help"}, 0, "rdtrain from-scratch --text novels"},
     {{"from-scratch", "--help-model"}, 0, "--kv-heads"},
     {{"from-scratch"}, 2, "needs --text=TEXT"},
+    {{"windows", "--help"}, 0, "--windows=N"},
+    {{"windows", "-m", "MODEL", "-t", "TEXT"}, 2, "--output=OUTPUT"},
+    {{"windows", "-m", "MODEL", "-t", "TEXT", "-o", "OUT", "--length=1"}, 2,
+        "at least 2"},
     {{"from-scratch", "-t", "TEXT", "-o", "OUT"}, 2, "--steps=N or --tokens=N"},
     {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1", "--tokens=1"}, 2,
         "not both"},
@@ -118,6 +122,10 @@ test_errors (void)
             "--exclude-windows", "TEXT"}, 1, "hamlet20k.txt"},
     {{"calibrate", "-m", "MODEL", "-k", "1", "-t", "TEXT", "-o", "OUT",
             "--exclude-windows", "WINDOWS"}, 1, "of the test set"},
+    {{"windows", "-m", "/no/such/model", "-t", "TEXT", "-o", "OUT"}, 1,
+        "/no/such/model"},
+    {{"windows", "-m", "MODEL", "-t", "TEXT", "-o", "OUT", "--windows=900"}, 1,
+        "too short"},
     {{"from-scratch", "-t", "/no/such/text", "-o", "OUT", "--steps=1"}, 1,
         "/no/such/text"},
     {{"from-scratch", "-t", "TEXT", "-o", "/no/such/folder/out",
@@ -149,6 +157,28 @@ test_writes (void)
   g_assert_true (g_file_test (out, G_FILE_TEST_IS_REGULAR));
   g_assert_false (g_file_test (checkpoint, G_FILE_TEST_EXISTS));
   g_unlink (out);
+}
+
+/* The windows that it writes are found in the text they are of. */
+static void
+test_windows (void)
+{
+  static const Case write = { {"windows", "-m", "MODEL", "-t", "TEXT", "-o",
+      "WINDOWS", "--windows=3", "--length=64"}, 0, ""
+  };
+  static const Case refused = { {"calibrate", "-m", "MODEL", "-k", "1", "-t",
+      "TEXT", "-o", "OUT", "--exclude-windows", "WINDOWS"}, 1,
+  "of the test set"
+  };
+  g_autofree gchar *json = NULL;
+  g_auto (GStrv) parts = NULL;
+
+  g_unlink (windows);
+  run_case (&write);
+  run_case (&refused);
+  g_assert_true (g_file_get_contents (windows, &json, NULL, NULL));
+  parts = g_strsplit (json, "\"domain\":\"hamlet20k.txt\"", -1);
+  g_assert_cmpuint (g_strv_length (parts), ==, 4);
 }
 
 static void
@@ -283,6 +313,7 @@ main (int argc, char **argv)
   g_test_add_func ("/rdtrain/usage", test_usage);
   g_test_add_func ("/rdtrain/errors", test_errors);
   g_test_add_func ("/rdtrain/writes", test_writes);
+  g_test_add_func ("/rdtrain/windows", test_windows);
   g_test_add_func ("/rdtrain/from-scratch", test_from_scratch);
   g_test_add_func ("/rdtrain/interrupt", test_interrupt);
   g_test_add_func ("/rdtrain/interrupt-from-scratch",
