@@ -66,4 +66,7 @@ typedef struct
  * is TRUE with RD_CORPUS_OVERLAP ids and the windows that results are reported on. */
 gboolean rd_corpus_find_overlap (const RdCorpus * corpus, const RdIds * windows, gsize n_windows, gsize run, RdOverlap * overlap);
 
+/** rd_corpus_check_overlap: FALSE, with RD_CORPUS_ERROR_WINDOWS that names file and window, if RD_CORPUS_OVERLAP ids of a window are in the text. */
+gboolean rd_corpus_check_overlap (const RdCorpus * corpus, const RdIds * windows, gsize n_windows, GError ** error);
+
 G_END_DECLS
