@@ -1,6 +1,7 @@
 /* A contiguous range of blocks of a llama-family model, its KV caches and its products. */
 #pragma once
 #include <glib.h>
+#include "models/adapters.h"
 #include "models/gguf/gguf.h"
 #include "models/kernels/kernels.h"
 #include "models/tokenizer/tokenizer.h"
@@ -41,6 +42,7 @@ typedef struct
   guint threads;                /* 0 = all CPUs */
   gboolean deterministic;       /* TRUE: own kernels; FALSE: OpenBLAS allowed in prefill */
   gboolean verify_full;         /* compare the full hash of every tensor used with the list in a partition (a whole model has none) */
+  StModelAdapters *adapters;    /* of the whole model, referenced; NULL = none */
 } StModelOptions;
 
 typedef struct _StModel StModel;
@@ -85,6 +87,10 @@ gboolean st_model_embed (StModel * model, const gint32 * ids, gsize n, float *x,
  * use one model: they take turns chunk by chunk, so a long prompt does not stop another session. One cache is used by one thread. */
 gboolean st_model_run (StModel * model, StKvCache * cache, float *x, gsize n, StRegime regime, const gint * cancel,
     GError ** error);
+/** st_model_run_gated: as st_model_run(), with a factor of the adapters for each row: @gates (n); NULL = 1. What the cache holds keeps the gate that it
+ * was computed with. */
+gboolean st_model_run_gated (StModel * model, StKvCache * cache, float *x, gsize n, StRegime regime, const float *gates,
+    const gint * cancel, GError ** error);
 /** st_model_logits: logits (n x vocab_size) of final hidden states x (n x D, not changed). */
 gboolean st_model_logits (StModel * model, const float *x, gsize n, StRegime regime, float *logits, const gint * cancel,
     GError ** error);
