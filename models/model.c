@@ -121,12 +121,6 @@ load (StModel * model, const gchar * path, const StModelOptions * options,
     model->name = g_path_get_basename (path);
     model->config.name = model->name;
   }
-  if (options->adapters != NULL) {
-    model->adapters = st_model_adapters_ref (options->adapters);
-    if (!st_llama_weights_adapt (&model->weights, &model->config,
-            model->adapters, error))
-      return FALSE;
-  }
   if (st_gguf_array_length (model->gguf, "tokenizer.ggml.tokens") > 0) {
     model->tokenizer = st_tokenizer_new (model->gguf, error);
     if (model->tokenizer == NULL)
@@ -152,6 +146,15 @@ st_model_open (const gchar * path, const StModelOptions * options,
   if (!load (model, path, options, error))
     g_clear_pointer (&model, st_model_unref);
   return model;
+}
+
+gboolean
+st_model_adapt (StModel * model, StModelAdapters * adapters, GError ** error)
+{
+  g_assert (model->adapters == NULL);
+  model->adapters = st_model_adapters_ref (adapters);
+  return st_llama_weights_adapt (&model->weights, &model->config, adapters,
+      error);
 }
 
 StModel *

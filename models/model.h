@@ -42,7 +42,6 @@ typedef struct
   guint threads;                /* 0 = all CPUs */
   gboolean deterministic;       /* TRUE: own kernels; FALSE: OpenBLAS allowed in prefill */
   gboolean verify_full;         /* compare the full hash of every tensor used with the list in a partition (a whole model has none) */
-  StModelAdapters *adapters;    /* of the whole model, referenced; NULL = none */
 } StModelOptions;
 
 typedef struct _StModel StModel;
@@ -52,6 +51,10 @@ StModel *st_model_open (const gchar * path, const StModelOptions * options, GErr
 StModel *st_model_ref (StModel * model);
 void st_model_unref (StModel * model);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (StModel, st_model_unref)
+
+/** st_model_adapt: from now on the model runs with @adapters (referenced), which are those of the whole model; once, before it is used. Errors:
+ * RANGE for an adapter of a matrix that the model does not have, DAMAGED for one of another shape. */
+gboolean st_model_adapt (StModel * model, StModelAdapters * adapters, GError ** error);
 
 const StModelConfig *st_model_config (const StModel * model);
 /** Model id (design section 4), lower-case hex SHA-256, 64 characters; the same for every partition of one model. */

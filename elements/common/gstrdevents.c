@@ -7,6 +7,7 @@
 #define EVENT_CANCEL "rd-cancel"
 #define EVENT_TOKENS "rd-tokens"
 #define EVENT_ERROR "rd-error"
+#define EVENT_LEVEL "rd-level"
 #define QUERY_WAY_BACK "rd-way-back"
 
 static const GstStructure *
@@ -227,6 +228,21 @@ gst_rd_event_parse_error (GstEvent * event, guint32 * session,
     return FALSE;
   *message = gst_structure_get_string (s, "message");
   return *message != NULL;
+}
+
+GstEvent *
+gst_rd_event_new_level (guint level)
+{
+  return gst_event_new_custom (GST_EVENT_CUSTOM_UPSTREAM,
+      gst_structure_new (EVENT_LEVEL, "level", G_TYPE_UINT, level, NULL));
+}
+
+gboolean
+gst_rd_event_parse_level (GstEvent * event, guint * level)
+{
+  const GstStructure *s = event_structure (event, EVENT_LEVEL);
+
+  return s && gst_structure_get_uint (s, "level", level);
 }
 
 GstQuery *

@@ -127,6 +127,7 @@ send_rows (GstRdEncoder * self, const GstRdRows * rows, GError ** error)
       .ids = plan.send_ids ? rows->ids + i : NULL,.packed = packed,
     };
 
+    gst_rd_encoder_rate_tell (self, rd_codec_level (self->codec));
     result = send_group (self, rows->session, &states, error);
   }
   return result;
@@ -307,19 +308,25 @@ set_caps (GstRdEncoder * self, GstCaps * caps)
     return FALSE;
   }
   GstRdStateInfo *info = &self->input.info;
-  if (!had)
+  if (!had) {
+    /* before the first rows are computed */
+    gst_rd_encoder_rate_tell (self, gst_rd_encoder_rate_level (self));
     return TRUE;
+  }
   if (!info->hidden_size)
     info->hidden_size = before.hidden_size;
   if (info->hidden_size == before.hidden_size
       && info->split_layer == before.split_layer
-      && strcmp (info->model_id, before.model_id) == 0)
+      && strcmp (info->model_id, before.model_id) == 0
+      && strcmp (info->adapters, before.adapters) == 0)
     return TRUE;
   self->input.configured = FALSE;
   GST_ELEMENT_ERROR (self, STREAM, FORMAT,
       ("The model changed inside a stream (%u values a token, layer %d to %u, "
-          "layer %d); start a new stream for it.", before.hidden_size,
-          before.split_layer, info->hidden_size, info->split_layer), (NULL));
+          "layer %d%s); start a new stream for it.", before.hidden_size,
+          before.split_layer, info->hidden_size, info->split_layer,
+          strcmp (info->adapters, before.adapters) != 0 ?
+          ", other adapters" : ""), (NULL));
   return FALSE;
 }
 
