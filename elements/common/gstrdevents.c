@@ -259,3 +259,33 @@ gst_rd_query_is_way_back (const GstQuery * query)
 
   return s && gst_structure_has_name (s, QUERY_WAY_BACK);
 }
+
+GstQuery *
+gst_rd_query_new_level (void)
+{
+  return gst_query_new_custom (GST_QUERY_CUSTOM,
+      gst_structure_new_empty (EVENT_LEVEL));
+}
+
+gboolean
+gst_rd_query_is_level (const GstQuery * query)
+{
+  const GstStructure *s = gst_query_get_structure ((GstQuery *) query);
+
+  return s && gst_structure_has_name (s, EVENT_LEVEL);
+}
+
+void
+gst_rd_query_set_level (GstQuery * query, guint level)
+{
+  gst_structure_set (gst_query_writable_structure (query), "level",
+      G_TYPE_UINT, level, NULL);
+}
+
+gboolean
+gst_rd_query_parse_level (const GstQuery * query, guint * level)
+{
+  return gst_rd_query_is_level (query)
+      && gst_structure_get_uint (gst_query_get_structure ((GstQuery *) query),
+      "level", level);
+}

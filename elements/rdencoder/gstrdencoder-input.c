@@ -308,11 +308,8 @@ set_caps (GstRdEncoder * self, GstCaps * caps)
     return FALSE;
   }
   GstRdStateInfo *info = &self->input.info;
-  if (!had) {
-    /* before the first rows are computed */
-    gst_rd_encoder_rate_tell (self, gst_rd_encoder_rate_level (self));
+  if (!had)
     return TRUE;
-  }
   if (!info->hidden_size)
     info->hidden_size = before.hidden_size;
   if (info->hidden_size == before.hidden_size
@@ -476,6 +473,16 @@ gst_rd_encoder_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
   return good;
 }
 
+static gboolean
+answer_level (GstRdEncoder * self, GstQuery * query)
+{
+  gint level = gst_rd_encoder_rate_level (self);
+
+  if (level >= 0)
+    gst_rd_query_set_level (query, (guint) level);
+  return level >= 0;
+}
+
 gboolean
 gst_rd_encoder_sink_query (GstPad * pad, GstObject * parent, GstQuery * query)
 {
@@ -483,6 +490,8 @@ gst_rd_encoder_sink_query (GstPad * pad, GstObject * parent, GstQuery * query)
 
   if (GST_QUERY_TYPE (query) == GST_QUERY_ALLOCATION)
     return FALSE;
+  if (gst_rd_query_is_level (query))
+    return answer_level (self, query);
   if (gst_rd_query_is_way_back (query))
     return gst_rd_encoder_has_feedback (self)
         || gst_pad_peer_query (self->srcpad, query);

@@ -128,6 +128,19 @@ fixate (GstTransformerHead * self, GstCaps * caps)
   return NULL;
 }
 
+/* The level that the first rows are going to be coded with; later ones come as events. */
+static void
+ask_level (GstTransformerHead * self)
+{
+  GstQuery *query = gst_rd_query_new_level ();
+  guint level;
+
+  if (gst_pad_peer_query (self->srcpad, query)
+      && gst_rd_query_parse_level (query, &level))
+    gst_rd_partition_set_level (&self->partition, (gint) MIN (level, G_MAXINT));
+  gst_query_unref (query);
+}
+
 /* Chooses what downstream likes best of what this element can send. */
 static gboolean
 negotiate (GstTransformerHead * self)
@@ -137,6 +150,7 @@ negotiate (GstTransformerHead * self)
   g_autoptr (GError) error = NULL;
   GstCaps *caps = gst_pad_peer_query_caps (self->srcpad, offered);
 
+  ask_level (self);
   if (gst_caps_is_empty (caps)) {
     g_autofree gchar *text = gst_caps_to_string (offered);
 

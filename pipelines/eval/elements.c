@@ -10,7 +10,7 @@
 #include "elements/common/gstrdframes.h"
 #include "elements/common/gstrdmeta.h"
 #include "elements/rddecoder/gstrddecoder.h"
-#include "elements/rdencoder/gstrdencoder-private.h"
+#include "elements/rdencoder/gstrdencoder.h"
 #include "pipelines/eval/error.h"
 #include "pipelines/eval/link.h"
 
@@ -322,20 +322,21 @@ elements_send (EvalLink * link, const EvalText * text, const float *x,
   return TRUE;
 }
 
-/* What the encoder told; before it has, what its properties say. */
+/* What the encoder told; before it has, what it answers. */
 static gint
 elements_level (EvalLink * link)
 {
   Elements *self = (Elements *) link;
-  gint level = g_atomic_int_get (&self->level), control;
-  gdouble quality;
+  gint level = g_atomic_int_get (&self->level);
+  GstQuery *query = gst_rd_query_new_level ();
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (self->encoder, "sink");
+  guint answer;
 
-  if (level >= 0)
-    return level;
-  g_object_get (self->encoder, "quality", &quality, "rate-control", &control,
-      NULL);
-  return control == GST_RD_RATE_LOSSLESS ? RD_CODEC_LEVELS - 1 :
-      (gint) rd_codec_quality_level (quality);
+  if (level < 0 && gst_pad_query (pad, query)
+      && gst_rd_query_parse_level (query, &answer))
+    level = (gint) answer;
+  gst_query_unref (query);
+  return level;
 }
 
 static const gint8 *
