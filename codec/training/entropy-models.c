@@ -34,3 +34,18 @@ rd_trainable_new_by_name (const gchar * name,
       "no entropy model '%s'; there are %s", name, known);
   return NULL;
 }
+
+gboolean
+rd_trainable_export (const RdTrainable * codec,
+    RdLearnedParameters * parameters, GError ** error)
+{
+  if (!g_str_equal (codec->klass->name, RD_STATIC_NAME)) {
+    g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+        "no tables can be fitted to the networks of %s: only a training of the "
+        "entropy model " RD_STATIC_NAME " becomes a codec file",
+        codec->klass->name);
+    return FALSE;
+  }
+  rd_static_export ((const RdStatic *) codec, parameters);
+  return TRUE;
+}

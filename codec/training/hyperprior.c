@@ -143,7 +143,8 @@ rd_hyperprior_export (RdTrainable * model, const RdTrainableJob * job,
   range = find_range (model, job, error);
   if (range < 0)
     return NULL;
-  p = rd_static_export (codec);
+  p = rd_learned_parameters_copy (codec->start);
+  rd_static_export (codec, p);
   p->networks = scales->klass->export (scales, codec->set, range, error);
   if (p->networks == NULL || !rd_learned_parameters_check (p, error))
     return NULL;

@@ -105,7 +105,8 @@ run (RdTraining * t, const RdTrainOptions * options, const RdTrainExport * to,
       || !rd_training_load (t, error))
     return FALSE;
   p = rd_learned_parameters_copy (t->start);
-  to->codec_export (t->codec, p);
+  if (!to->codec_export (t->codec, p, error))
+    return FALSE;
   set_adapters (t, p);
   set_texts (t, to, p);
   return refit (t, to, p, error)

@@ -277,7 +277,8 @@ rd_training_open (RdTraining * t, const RdTrainOptions * options,
   if (!check_options (options, error) || !open_model (t, error)
       || !open_text (t, error))
     return FALSE;
-  t->codec = options->codec_new (t->start, options->set, error);
+  t->codec = options->codec_new (options->entropy_model, t->start,
+      options->set, options->seed, error);
   if (t->codec == NULL || !make_adapters (t, error) || !make_joint (t, error)
       || !take_memory (t, error))
     return FALSE;

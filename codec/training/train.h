@@ -47,8 +47,9 @@ typedef struct
   const RdIds *windows;         /* of test sets: text with RD_CORPUS_OVERLAP consecutive ids of them is refused */
   gsize n_windows;
 
-  /* The entropy model, for rows of set @set of the start: 1 for rows with features. */
-  RdTrainable *(*codec_new) (const RdLearnedParameters * start, guint set, GError ** error);
+  /* The entropy model, as rd_trainable_new_by_name() makes it, for rows of set @set of the start: 1 for rows with features. */
+  const gchar *entropy_model;
+  RdTrainable *(*codec_new) (const gchar * name, const RdLearnedParameters * start, guint set, guint64 seed, GError ** error);
   guint set;
   gboolean noise;               /* as in RdTrainableJob */
   gsize frame;                  /* tokens */
@@ -99,7 +100,7 @@ typedef struct
  * those of reading model and text. */
 gboolean rd_train (const RdTrainOptions * options, GError ** error);
 /** rd_train_options_read: numbers and choices of the training whose checkpoint is at @path; paths and what is no matter for the result stay as
- * they are, codec_new too: @codec (out) is the name of the entropy model, to be freed. Errors: ST_GGUF_ERROR; RD_TRAINING_ERROR DAMAGED, OTHER
+ * they are, entropy_model and codec_new too: @codec (out) is the name of the entropy model, to be freed. Errors: ST_GGUF_ERROR; RD_TRAINING_ERROR DAMAGED, OTHER
  * for a training of something else. */
 gboolean rd_train_options_read (RdTrainOptions * options, const gchar * path, gchar ** codec, GError ** error);
 

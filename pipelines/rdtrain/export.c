@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "codec/training/train-export.h"
-#include "pipelines/rdtrain/entropy-models.h"
+#include "codec/training/entropy-models.h"
 #include "pipelines/rdtrain/tool.h"
 
 static const gchar summary[] =
@@ -46,22 +46,19 @@ export (const Arguments * a, RdtrainTeller * teller, GError ** error)
 {
   RdTrainOptions options = {.model = a->model,.start = a->start,.texts =
         (const gchar * const *) a->texts,.threads =
-        (guint) a->threads,.checkpoint = a->checkpoint,.cancel =
+        (guint) a->threads,.codec_new =
+        rd_trainable_new_by_name,.checkpoint = a->checkpoint,.cancel =
         &rdtrain_cancelled,.tell = rdtrain_tell,.user_data = teller
   };
-  RdTrainExport to = {.output = a->output,.sequences =
+  const RdTrainExport to = {.codec_export =
+        rd_trainable_export,.output = a->output,.sequences =
         (gsize) a->sequences,.sources = a->sources
   };
   g_autofree gchar *name = NULL;
-  const RdtrainEntropyModel *model;
 
   if (!rd_train_options_read (&options, a->checkpoint, &name, error))
     return FALSE;
-  model = rdtrain_entropy_model_find (name, error);
-  if (model == NULL)
-    return FALSE;
-  options.codec_new = model->codec_new;
-  to.codec_export = model->codec_export;
+  options.entropy_model = name;
   return rd_train_export (&options, &to, error);
 }
 

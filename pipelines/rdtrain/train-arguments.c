@@ -2,8 +2,9 @@
 
 #include <string.h>
 
+#include "codec/training/entropy-models.h"
+#include "codec/training/static.h"
 #include "codec/training/weights.h"
-#include "pipelines/rdtrain/entropy-models.h"
 
 #define TOKENS 1000000
 /* Of the steps, at most. */
@@ -16,11 +17,15 @@ static gboolean
 parse_entropy_model (const gchar * name, RdTrainOptions * options,
     GError ** error)
 {
-  const RdtrainEntropyModel *model = rdtrain_entropy_model_find (name, error);
+  g_autofree gchar *known = NULL, *message = NULL;
 
-  if (model != NULL)
-    options->codec_new = model->codec_new;
-  return model != NULL;
+  options->entropy_model = name != NULL ? name : RD_STATIC_NAME;
+  options->codec_new = rd_trainable_new_by_name;
+  if (g_strv_contains (rd_trainable_names (), options->entropy_model))
+    return TRUE;
+  known = g_strjoinv (", ", (gchar **) rd_trainable_names ());
+  message = g_strdup_printf ("--entropy-model is one of %s", known);
+  return rdtrain_fail_usage (error, message);
 }
 
 static gboolean
@@ -160,14 +165,12 @@ set_numbers (const RdtrainTrainArguments * a, RdTrainOptions * options,
 }
 
 gboolean
-rdtrain_train_arguments_read (const RdtrainTrainArguments * a,
+rdtrain_train_arguments_read (RdtrainTrainArguments * a,
     RdTrainOptions * options, GError ** error)
 {
-  g_autofree gchar *codec = NULL;
-
   options->resume = TRUE;
-  return rd_train_options_read (options, a->checkpoint, &codec, error)
-      && parse_entropy_model (codec, options, error);
+  return rd_train_options_read (options, a->checkpoint, &a->entropy_model,
+      error) && parse_entropy_model (a->entropy_model, options, error);
 }
 
 /* ---- the command line ---- */
@@ -211,7 +214,8 @@ add_what (GOptionContext * context, RdtrainTrainArguments * a)
         "Start from the values in another training's checkpoint, as far as "
           "it has them", "FILE"},
     {"entropy-model", 0, 0, G_OPTION_ARG_STRING, &a->entropy_model,
-        "static (static)", "NAME"},
+        "static, hyperprior-factorized, hyperprior-fourier or "
+          "autoregressive (static)", "NAME"},
     {"side-info", 0, 0, G_OPTION_ARG_NONE, &a->side_info,
         "Train what codes rows whose token both sides know (else those "
           "without)", NULL},

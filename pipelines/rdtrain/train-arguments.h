@@ -28,7 +28,7 @@ typedef struct
 gboolean rdtrain_train_arguments_parse (RdtrainTrainArguments * a, gint argc, gchar ** argv, const RdtrainTrainUsage * usage,
     RdTrainOptions * options, GError ** error);
 /** rdtrain_train_arguments_read: fills in what the checkpoint says. Errors of rd_train_options_read(). */
-gboolean rdtrain_train_arguments_read (const RdtrainTrainArguments * a, RdTrainOptions * options, GError ** error);
+gboolean rdtrain_train_arguments_read (RdtrainTrainArguments * a, RdTrainOptions * options, GError ** error);
 void rdtrain_train_arguments_clear (RdtrainTrainArguments * a);
 
 G_END_DECLS

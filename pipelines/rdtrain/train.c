@@ -94,7 +94,7 @@ train (const RdtrainTrainArguments * a, RdTrainOptions * options,
 }
 
 static int
-run (const RdtrainTrainArguments * a, const RdTrainOptions * parsed,
+run (RdtrainTrainArguments * a, const RdTrainOptions * parsed,
     gboolean resume)
 {
   RdTrainOptions options = *parsed;

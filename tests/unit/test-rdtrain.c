@@ -93,7 +93,7 @@ test_usage (void)
     {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
             "--rounding=up"}, 2, "ste or noise"},
     {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
-            "--entropy-model=none"}, 2, "static"},
+            "--entropy-model=none"}, 2, "autoregressive"},
     {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
             "--steps=5", "--tokens=500"}, 2, "not both"},
     {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",

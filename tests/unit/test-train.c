@@ -7,6 +7,7 @@
 
 #include "codec/training/calibrate.h"
 #include "codec/training/parameters.h"
+#include "codec/training/entropy-models.h"
 #include "codec/training/static.h"
 #include "codec/training/train-export.h"
 #include "codec/training/train-rates.h"
@@ -34,21 +35,7 @@ typedef struct
 
 /* ---- codecs ---- */
 
-static RdTrainable *
-codec_new (const RdLearnedParameters * start, guint set, GError ** error)
-{
-  RdStatic *codec = rd_static_new (start, set, error);
-
-  return codec != NULL ? rd_static_trainable (codec) : NULL;
-}
-
-static void
-codec_export (const RdTrainable * codec, RdLearnedParameters * parameters)
-{
-  rd_static_export ((const RdStatic *) codec, parameters);
-}
-
-/* The same with states that are not finite from some sequence on. */
+/* One with states that are not finite from some sequence on. */
 static const RdTrainableClass *whole;
 static RdTrainableClass broken;
 static gint forwards;
@@ -64,9 +51,11 @@ broken_forward (RdTrainablePass * pass, RdTrainableJob * job, GError ** error)
 }
 
 static RdTrainable *
-broken_new (const RdLearnedParameters * start, guint set, GError ** error)
+broken_new (const gchar * name, const RdLearnedParameters * start, guint set,
+    guint64 seed, GError ** error)
 {
-  RdTrainable *codec = codec_new (start, set, error);
+  RdTrainable *codec =
+      rd_trainable_new_by_name (name, start, set, seed, error);
 
   whole = codec->klass;
   broken = *whole;
@@ -126,8 +115,8 @@ set_up (Fixture * f, gconstpointer unused)
   f->output = g_build_filename (folder, "codec.gguf", NULL);
   f->texts[0] = text;
   f->options = (RdTrainOptions) {
-  .model = model,.start = plain_start,.texts = f->texts,.codec_new =
-        codec_new,.frame = 16,.rank = 2,.alpha = 2.0f,.steps = STEPS,.batch =
+  .model = model,.start = plain_start,.texts = f->texts,.entropy_model =
+        RD_STATIC_NAME,.codec_new = rd_trainable_new_by_name,.frame = 16,.rank = 2,.alpha = 2.0f,.steps = STEPS,.batch =
         3,.length = 32,.held_out = 4,.lambda_min = 1e-4,.lambda_max =
         1e-2,.rate = 1e-3,.codec_rate = 1e-3,.warmup = 2,.seed = 5,.threads =
         1,.checkpoint = f->checkpoint,.cancel = &f->cancel,.progress =
@@ -305,12 +294,13 @@ test_values (Fixture * f, gconstpointer unused)
 static RdLearnedParameters *
 export (Fixture * f, guint threads)
 {
-  const RdTrainExport to = {.codec_export = codec_export,.output =
+  const RdTrainExport to = {.codec_export = rd_trainable_export,.output =
         f->output,.sequences = 10,.sources = "a play"
   };
   RdTrainOptions options = {.model = model,.start = f->options.start,.texts =
         f->texts,.checkpoint = f->options.checkpoint,.threads =
-        threads,.codec_new = codec_new
+        threads,.entropy_model =
+        RD_STATIC_NAME,.codec_new = rd_trainable_new_by_name
   };
   g_autofree gchar *codec = NULL;
   g_autoptr (GError) error = NULL;
