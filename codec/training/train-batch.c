@@ -4,43 +4,51 @@
 #include "codec/training/train-private.h"
 
 static gboolean
-run_teacher (RdTraining * t, float *y, GError ** error)
+run_teacher (RdTraining * t, float *y, gsize n, GError ** error)
 {
   st_kv_cache_truncate (t->teacher_cache, 0);
-  return st_model_run (t->teacher, t->teacher_cache, y, t->options->length,
-      ST_REGIME_PREFILL, t->options->cancel, error);
+  return st_model_run (t->teacher, t->teacher_cache, y, n, ST_REGIME_PREFILL,
+      t->options->cancel, error);
 }
 
 gboolean
-rd_training_prepare (RdTraining * t, gsize index, gsize slot, RdJointJob * job,
+rd_training_prepare_ids (RdTraining * t, gsize n, gsize slot, RdJointJob * job,
     GError ** error)
 {
   const RdTrainOptions *options = t->options;
   const gsize row = options->length * t->hidden_size;
-  gint32 *ids = t->ids + slot * (options->length + 1);
+  const gint32 *ids = t->ids + slot * (options->length + 1);
   float *x = t->x + slot * row, *y = t->teacher_y + slot * row;
   float *features = t->features != NULL ? t->features + slot * row : NULL;
 
-  if (!rd_corpus_sequence (t->corpus, options->seed, index, options->length + 1,
-          ids, NULL, error)
-      || !rd_states_run (t->states, ids, options->length, x, features,
-          options->cancel, error))
+  if (!rd_states_run (t->states, ids, n, x, features, options->cancel, error))
     return FALSE;
-  memcpy (y, x, row * sizeof (float));
-  if (!run_teacher (t, y, error))
+  memcpy (y, x, n * t->hidden_size * sizeof (float));
+  if (!run_teacher (t, y, n, error))
     return FALSE;
   *job = (RdJointJob) {
     .ids = ids,.x = x,.codec = {.features =
           options->set == 1 ? features : NULL,.frame =
           options->frame,.noise = options->noise
     },.target = {.n =
-          options->length,.loss =
+          n,.loss =
           options->label_weight > 0 ? RD_LOSS_MIXED : RD_LOSS_TEACHER,.labels =
           ids + 1,.teacher = y,.label_weight =
           (float) options->label_weight,.teacher_weight =
           (float) (1 - options->label_weight)
   },.weight = 1.0};
   return TRUE;
+}
+
+gboolean
+rd_training_prepare (RdTraining * t, gsize index, gsize slot, RdJointJob * job,
+    GError ** error)
+{
+  const gsize length = t->options->length;
+
+  return rd_corpus_sequence (t->corpus, t->options->seed, index, length + 1,
+      t->ids + slot * (length + 1), NULL, error)
+      && rd_training_prepare_ids (t, length, slot, job, error);
 }
 
 /* ---- validation ---- */

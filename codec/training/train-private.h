@@ -50,6 +50,8 @@ gchar *rd_train_settings (const RdTraining * t);
 /** rd_training_prepare: ids, states, features and the teacher's states of sequence @index of the corpus to place @slot of the batch;
  * fills in all of @job but lambda, level, seed and weight. */
 gboolean rd_training_prepare (RdTraining * t, gsize index, gsize slot, RdJointJob * job, GError ** error);
+/** rd_training_prepare_ids: the same of the first @n ids that are in that place already; mixed losses need one more. */
+gboolean rd_training_prepare_ids (RdTraining * t, gsize n, gsize slot, RdJointJob * job, GError ** error);
 /** rd_training_validate: losses of the held-out sequences at RD_TRAIN_POINTS rate points. */
 gboolean rd_training_validate (RdTraining * t, RdTrainPoint * points, GError ** error);
 /** rd_training_loop: from the optimiser's step on to the last. */

@@ -19,6 +19,8 @@ static const Command commands[] = {
   {"resume", "goes on with a training that was interrupted", rdtrain_resume},
   {"export", "makes a codec file of what a training has reached",
       rdtrain_export},
+  {"evaluate", "measures what a training has reached, on a test set",
+      rdtrain_evaluate},
   {"from-scratch", "trains a small language model on text, from nothing",
       rdtrain_from_scratch},
   {"windows", "makes a test set for rdeval out of text", rdtrain_windows},

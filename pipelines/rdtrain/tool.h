@@ -13,6 +13,7 @@ int rdtrain_calibrate (gint argc, gchar ** argv);
 int rdtrain_train (gint argc, gchar ** argv);
 int rdtrain_resume (gint argc, gchar ** argv);
 int rdtrain_export (gint argc, gchar ** argv);
+int rdtrain_evaluate (gint argc, gchar ** argv);
 int rdtrain_from_scratch (gint argc, gchar ** argv);
 int rdtrain_windows (gint argc, gchar ** argv);
 

@@ -54,8 +54,7 @@ static RdTrainable *
 broken_new (const gchar * name, const RdLearnedParameters * start, guint set,
     guint64 seed, GError ** error)
 {
-  RdTrainable *codec =
-      rd_trainable_new_by_name (name, start, set, seed, error);
+  RdTrainable *codec = rd_trainable_new_by_name (name, start, set, seed, error);
 
   whole = codec->klass;
   broken = *whole;
@@ -116,9 +115,10 @@ set_up (Fixture * f, gconstpointer unused)
   f->texts[0] = text;
   f->options = (RdTrainOptions) {
   .model = model,.start = plain_start,.texts = f->texts,.entropy_model =
-        RD_STATIC_NAME,.codec_new = rd_trainable_new_by_name,.frame = 16,.rank = 2,.alpha = 2.0f,.steps = STEPS,.batch =
-        3,.length = 32,.held_out = 4,.lambda_min = 1e-4,.lambda_max =
-        1e-2,.rate = 1e-3,.codec_rate = 1e-3,.warmup = 2,.seed = 5,.threads =
+        RD_STATIC_NAME,.codec_new = rd_trainable_new_by_name,.frame =
+        16,.rank = 2,.alpha = 2.0f,.steps = STEPS,.batch = 3,.length =
+        32,.held_out = 4,.lambda_min = 1e-4,.lambda_max = 1e-2,.rate =
+        1e-3,.codec_rate = 1e-3,.warmup = 2,.seed = 5,.threads =
         1,.checkpoint = f->checkpoint,.cancel = &f->cancel,.progress =
         on_progress,.validated = on_validated,.tell = on_tell,.user_data = f};
 }
