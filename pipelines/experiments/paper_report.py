@@ -1,0 +1,186 @@
+"""Tables and plots of the comparison: everything in one list of points, then CSV, Markdown and gnuplot."""
+import csv
+import json
+import math
+import os
+import subprocess
+
+FRAMES = ("64", "8", "1")
+FIELDS = ["split", "codec", "measured", "rate_point", "bpt_64", "bpt_8", "bpt_1", "kl", "perplexity", "reference_perplexity", "top1_agreement",
+          "last_word_accuracy", "reference_last_word_accuracy"]
+QUANTITIES = (("BD-rate by KL", "kl"), ("by perplexity above the uncompressed", "loss"))
+
+
+def load(path):
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def estimated_points(measured, codec, split):
+    for point in measured["points"]:
+        yield {"split": split, "codec": codec, "measured": "estimate", "rate_point": f"lambda {point['lambda']:g}",
+               **{f"bpt_{frame}": point["bpt"][frame] for frame in FRAMES},
+               **{name: point[name] for name in ("kl", "perplexity", "reference_perplexity", "top1_agreement", "last_word_accuracy")},
+               "reference_last_word_accuracy": measured["reference_last_word_accuracy"]}
+
+
+def wire_points(measured, split):
+    """What went through rdencoder and rddecoder; of the baselines, frames of 64 tokens and one."""
+    for point in measured["points"]:
+        all_domains = point["domains"]["all"]
+        words = point.get("last_words", {}).get("all", {})
+        frame = point.get("frame_tokens", 64)
+        name = "perplexity" if "perplexity" in all_domains else "ppl"
+        reference = "reference_perplexity" if "reference_perplexity" in all_domains else "ppl_ref"
+        yield {"split": split, "codec": point["curve"], "measured": "computed" if point["computed"] else "wire",
+               "rate_point": f"quality {point['quality']:g}" if "quality" in point else "", f"bpt_{frame}": value(all_domains, "wire_bpt"),
+               "kl": value(all_domains, "kl"), "perplexity": value(all_domains, name), "reference_perplexity": value(all_domains, reference),
+               "top1_agreement": value(all_domains, "top1_agreement"), "last_word_accuracy": value(words, "accuracy"),
+               "reference_last_word_accuracy": value(words, "accuracy_without_codec")}
+
+
+def value(figures, name):
+    return figures[name]["value"] if name in figures else math.nan
+
+
+def collect(work, splits, codecs):
+    points = []
+    for split in splits:
+        for codec in codecs:
+            measured = load(os.path.join(work, f"{codec}-{split}.json"))
+            if measured:
+                points += estimated_points(measured, codec, split)
+        measured = load(os.path.join(work, f"wire-{split}.json"))
+        if measured:
+            points += wire_points(measured, split)
+    return points
+
+
+def number(point, name):
+    return point.get(name, math.nan)
+
+
+def write_csv(points, path):
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(FIELDS)
+        for point in points:
+            cells = [point.get(field, "") for field in FIELDS]
+            rows.writerow([("" if math.isnan(cell) else f"{cell:.6g}") if isinstance(cell, float) else cell for cell in cells])
+
+
+# ---- differences of curves ----
+
+def distortion(point, name):
+    """KL, or how much more a token costs than without a codec, in nats."""
+    return point["kl"] if name == "kl" else math.log(point["perplexity"] / point["reference_perplexity"])
+
+
+def bd_rates(tool, points, name, frame="64"):
+    """{(anchor, curve): share} of all curves of @points."""
+    lines = [f"{point['codec']} {point['split']} {point['measured']}\t{number(point, 'bpt_' + frame):.6f}\t{distortion(point, name):.8f}\n"
+             for point in points if number(point, "bpt_" + frame) > 0]
+    out = subprocess.run([tool], input="".join(lines), capture_output=True, text=True, check=True).stdout
+    rates = {}
+    for line in out.splitlines():
+        anchor, curve, share = line.split("\t")
+        rates[anchor, curve] = float(share)
+    return rates
+
+
+def percent(share):
+    return "" if share is None else f"{100 * share:+.1f} %"
+
+
+def bd_tables(tool, points, splits, codecs):
+    estimates = [point for point in points if point["measured"] == "estimate"]
+    for title, name in QUANTITIES:
+        rates = bd_rates(tool, estimates, name)
+        yield f"### {title}\n"
+        yield "| split | against | " + " | ".join(codecs) + " |"
+        yield "|---|---|" + "---|" * len(codecs)
+        for split in splits:
+            for anchor in codecs:
+                cells = [percent(rates.get((f"{anchor} {split} estimate", f"{codec} {split} estimate"))) for codec in codecs]
+                if any(cells):
+                    yield f"| {split} | {anchor} | " + " | ".join(cells) + " |"
+        yield ""
+        yield "Splits against each other (row: anchor):\n"
+        yield "| codec | " + " | ".join(f"{b} against {a}" for a in splits for b in splits if a < b) + " |"
+        yield "|---|" + "---|" * (len(splits) * (len(splits) - 1) // 2)
+        for codec in codecs:
+            cells = [percent(rates.get((f"{codec} {a} estimate", f"{codec} {b} estimate"))) for a in splits for b in splits if a < b]
+            yield f"| {codec} | " + " | ".join(cells) + " |"
+        yield ""
+
+
+# ---- tables ----
+
+def point_table(points):
+    yield "| split | codec | rate point | BPT 64 | BPT 8 | BPT 1 | KL | perplexity | (uncompressed) | top-1 | last word | (uncompressed) |"
+    yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
+    for point in points:
+        cells = [f"{number(point, 'bpt_' + frame):.1f}" for frame in FRAMES]
+        cells += [f"{point['kl']:.4f}", f"{point['perplexity']:.2f}", f"{point['reference_perplexity']:.2f}", f"{point['top1_agreement']:.3f}",
+                  f"{point['last_word_accuracy']:.3f}", f"{point['reference_last_word_accuracy']:.3f}"]
+        yield f"| {point['split']} | {point['codec']} | {point['rate_point']} | " + " | ".join("" if c == "nan" else c for c in cells) + " |"
+    yield ""
+
+
+def cost_table(work, splits, codecs):
+    """Processor time of the networks: a codec's forward pass less that of the static one, over the head's."""
+    yield "| split | head, us a token | networks | " + " | ".join(f"{frame} tokens a frame" for frame in FRAMES) + " |"
+    yield "|---|---|---|" + "---|" * len(FRAMES)
+    for split in splits:
+        static = load(os.path.join(work, f"static-{split}.json"))
+        for codec in codecs:
+            measured = load(os.path.join(work, f"{codec}-{split}.json"))
+            if not measured or not static or codec in ("static", "calibrated"):
+                continue
+            head = median(point["head_ns_per_token"] for point in measured["points"])
+            cells = [codec_ns(measured, frame) - codec_ns(static, frame) for frame in FRAMES]
+            yield f"| {split} | {head / 1000:.1f} | {codec} | " + " | ".join(f"{c / 1000:.1f} us, {100 * c / head:.0f} %" for c in cells) + " |"
+    yield ""
+
+
+def codec_ns(measured, frame):
+    return median(point["codec_ns_per_token"][frame] for point in measured["points"])
+
+
+def median(values):
+    values = sorted(values)
+    return values[len(values) // 2]
+
+
+# ---- plots ----
+
+def plot(points, split, path):
+    curves = {}
+    for point in points:
+        if point["split"] == split and number(point, "bpt_64") > 0 and point["kl"] > 0:
+            curves.setdefault(f"{point['codec']} ({point['measured']})", []).append((point["bpt_64"], point["kl"]))
+    script = [f"set terminal svg noenhanced size 900, 640 background 'white'\nset output '{path}'\nset logscale xy\nset grid\nset format '%g'\n"
+              f"set key outside right\nset xlabel 'bits a token, 64 tokens a frame'\nset ylabel 'KL to the uncompressed model, nats'\n"
+              f"set title 'split {split}'"]
+    for i, name in enumerate(curves):
+        script.append(f"$c{i} << END\n" + "\n".join(f"{bpt} {kl}" for bpt, kl in sorted(curves[name])) + "\nEND")
+    script.append("plot " + ", ".join(f"$c{i} with linespoints title '{name}'" for i, name in enumerate(curves)))
+    subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True)
+
+
+def write(work, results, tool, splits, models):
+    codecs = ["calibrated"] + models
+    points = collect(work, splits, codecs)
+    write_csv(points, os.path.join(results, "results.csv"))
+    lines = ["# Tables", "Written by `paper-grid`.\n", "## BD-rates of the trainer's estimates, 64 tokens a frame",
+             "Negative: the column's codec needs fewer bits than the row's.\n", *bd_tables(tool, points, splits, codecs),
+             "## Processor time of the networks", *cost_table(work, splits, codecs),
+             "## Points, estimated by the trainer for rounded values", *point_table([p for p in points if p["measured"] == "estimate"]),
+             "## Points through rdencoder and rddecoder", *point_table([p for p in points if p["measured"] != "estimate"])]
+    with open(os.path.join(results, "tables.md"), "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    for split in splits:
+        if any(point["split"] == split for point in points):
+            plot(points, split, os.path.join(results, f"split-{split}.svg"))
