@@ -44,7 +44,7 @@ check_windows (const RdIds * windows, gsize n_windows, guint vocab,
 
       if (id >= 0 && (guint) id < vocab)
         continue;
-      g_set_error (error, RD_CORPUS_ERROR, RD_CORPUS_ERROR_WINDOWS,
+      g_set_error (error, RD_CORPUS_ERROR, RD_CORPUS_ERROR_TEXT,
           "window %" G_GSIZE_FORMAT " of the test set has the id %d, which the "
           "model's vocabulary of %u does not have: it is of another tokenizer",
           w, id, vocab);
@@ -52,24 +52,6 @@ check_windows (const RdIds * windows, gsize n_windows, guint vocab,
     }
   }
   return TRUE;
-}
-
-static gboolean
-check_overlap (const RdCorpus * corpus, const RdIds * windows, gsize n_windows,
-    GError ** error)
-{
-  RdOverlap overlap;
-
-  if (!rd_corpus_find_overlap (corpus, windows, n_windows, RD_CORPUS_OVERLAP,
-          &overlap))
-    return TRUE;
-  g_set_error (error, RD_CORPUS_ERROR, RD_CORPUS_ERROR_WINDOWS,
-      "%s: from token %" G_GSIZE_FORMAT " on it has %d tokens of the test set "
-      "(window %" G_GSIZE_FORMAT ", from %" G_GSIZE_FORMAT " on): what is "
-      "measured on that would be worth nothing. Leave the file's chapter out",
-      overlap.file, overlap.file_at, RD_CORPUS_OVERLAP, overlap.window,
-      overlap.window_at);
-  return FALSE;
 }
 
 RdCorpus *
@@ -89,7 +71,7 @@ rd_check_corpus (StModel * model, const gchar * const *texts,
   if (corpus == NULL
       || !check_windows (windows, n_windows,
           st_model_config (model)->vocab_size, error)
-      || !check_overlap (corpus, windows, n_windows, error))
+      || !rd_corpus_check_overlap (corpus, windows, n_windows, error))
     return NULL;
   return g_steal_pointer (&corpus);
 }

@@ -10,7 +10,7 @@
 #include "tests/support/test-model.h"
 #include "tests/support/tiny-model.h"
 
-#define MAX_ARGUMENTS 18
+#define MAX_ARGUMENTS 22
 
 typedef struct
 {
@@ -104,6 +104,23 @@ test_usage (void)
     {{"export", "--help"}, 0, "rdtrain export --model model.gguf"},
     {{"export", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK"}, 2,
         "--output"},
+    {{"--help"}, 0, "from-scratch"},
+    {{"from-scratch", "--help"}, 0, "rdtrain from-scratch --text novels"},
+    {{"from-scratch", "--help-model"}, 0, "--kv-heads"},
+    {{"from-scratch"}, 2, "needs --text=TEXT"},
+    {{"windows", "--help"}, 0, "--windows=N"},
+    {{"windows", "-m", "MODEL", "-t", "TEXT"}, 2, "--output=OUTPUT"},
+    {{"windows", "-m", "MODEL", "-t", "TEXT", "-o", "OUT", "--length=1"}, 2,
+        "at least 2"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT"}, 2, "--steps=N or --tokens=N"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1", "--tokens=1"}, 2,
+        "not both"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1", "--heads=0"}, 2,
+        "at least 1"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1", "--type=Q4_0"}, 2,
+        "--type is F16"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",
+            "--exclude-windows=WINDOWS"}, 2, "--windows-model"},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
@@ -135,6 +152,21 @@ test_errors (void)
         "cannot open"},
     {{"export", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "START",
             "-o", "OUT"}, 1, "not a whole checkpoint"},
+    {{"windows", "-m", "/no/such/model", "-t", "TEXT", "-o", "OUT"}, 1,
+        "/no/such/model"},
+    {{"windows", "-m", "MODEL", "-t", "TEXT", "-o", "OUT", "--windows=900"}, 1,
+        "too short"},
+    {{"from-scratch", "-t", "/no/such/text", "-o", "OUT", "--steps=1"}, 1,
+        "/no/such/text"},
+    {{"from-scratch", "-t", "TEXT", "-o", "/no/such/folder/out",
+            "--steps=1"}, 1, "/no/such/folder"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",
+            "--vocabulary=30000"}, 1, "the text is too short"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1", "--heads=7"}, 1,
+        "7 heads"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",
+                "--vocabulary=300", "--exclude-windows", "WINDOWS",
+            "--windows-model", "MODEL"}, 1, "of the test set"},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
@@ -183,15 +215,60 @@ interrupt (const gchar * const *arguments, guint lines)
   g_assert_cmpint (WEXITSTATUS (status), ==, 130);
 }
 
-/* As soon as it has begun, and then again while it goes on from there. */
+/* The windows that it writes are found in the text they are of. */
 static void
-test_interrupt (void)
+test_windows (void)
 {
-  static const gchar *const arguments[MAX_ARGUMENTS] = { "calibrate", "-m",
-    "MODEL", "--split=2", "-t", "LONG", "-o", "OUT", "--sequences=5000",
-    "--gradient-sequences=5000", "--length=64", "--resume"
+  static const Case write = { {"windows", "-m", "MODEL", "-t", "TEXT", "-o",
+      "WINDOWS", "--windows=3", "--length=64"}, 0, ""
   };
+  static const Case refused = { {"calibrate", "-m", "MODEL", "-k", "1", "-t",
+      "TEXT", "-o", "OUT", "--exclude-windows", "WINDOWS"}, 1,
+  "of the test set"
+  };
+  g_autofree gchar *json = NULL;
+  g_auto (GStrv) parts = NULL;
 
+  g_unlink (windows);
+  run_case (&write);
+  run_case (&refused);
+  g_assert_true (g_file_get_contents (windows, &json, NULL, NULL));
+  parts = g_strsplit (json, "\"domain\":\"hamlet20k.txt\"", -1);
+  g_assert_cmpuint (g_strv_length (parts), ==, 4);
+}
+
+static void
+test_from_scratch (void)
+{
+  static const Case tiny = { {"from-scratch", "-t", "TEXT", "-o", "OUT",
+          "--hidden=32", "--blocks=2", "--heads=2", "--kv-heads=1", "--ff=64",
+          "--vocabulary=300", "--context=64", "--length=32", "--batch=2",
+      "--tokens=150", "--type=q8_0", "--seed=3", "--held-out", "TEXT"}, 0,
+  ""
+  };
+  g_autoptr (StGguf) gguf = NULL;
+  g_autoptr (StTokenizer) tokenizer = NULL;
+  const StTensor *matrix;
+
+  run_case (&tiny);
+  gguf = st_gguf_open (out, NULL);
+  g_assert_nonnull (gguf);
+  tokenizer = st_tokenizer_new (gguf, NULL);
+  g_assert_cmpuint (st_tokenizer_vocab_size (tokenizer), ==, 300);
+  matrix = st_gguf_find (gguf, "blk.1.ffn_down.weight");
+  g_assert_cmpint (matrix->type, ==, ST_TYPE_Q8_0);
+  g_assert_cmpuint (matrix->ne[0], ==, 64);
+  g_assert_cmpuint (matrix->ne[1], ==, 32);
+  /* three steps of two sequences of 32 */
+  g_assert_cmpstr (st_gguf_get_string (gguf, "rdtraining.tokens"), ==, "192");
+  g_assert_false (g_file_test (checkpoint, G_FILE_TEST_EXISTS));
+  g_unlink (out);
+}
+
+/* A run of minutes is interrupted as soon as it has begun, and then again while it goes on from there. */
+static void
+interrupt_twice (const gchar * const *arguments)
+{
   for (guint i = 0; i < 2; i++) {
     interrupt (arguments, 1);
     g_assert_true (g_file_test (checkpoint, G_FILE_TEST_IS_REGULAR));
@@ -267,6 +344,28 @@ make_start (void)
   run_case (&make);
 }
 
+static void
+test_interrupt (void)
+{
+  static const gchar *const arguments[MAX_ARGUMENTS] = { "calibrate", "-m",
+    "MODEL", "--split=2", "-t", "LONG", "-o", "OUT", "--sequences=5000",
+    "--gradient-sequences=5000", "--length=64", "--resume"
+  };
+
+  interrupt_twice (arguments);
+}
+
+static void
+test_interrupt_from_scratch (void)
+{
+  static const gchar *const arguments[MAX_ARGUMENTS] = { "from-scratch", "-t",
+    "LONG", "-o", "OUT", "--steps=5000", "--blocks=2", "--vocabulary=300",
+    "--resume"
+  };
+
+  interrupt_twice (arguments);
+}
+
 /* Windows with what the tiny model's tokenizer makes of the text: every byte is a token or part of one. */
 static void
 write_windows (void)
@@ -322,9 +421,13 @@ main (int argc, char **argv)
   g_test_add_func ("/rdtrain/usage", test_usage);
   g_test_add_func ("/rdtrain/errors", test_errors);
   g_test_add_func ("/rdtrain/writes", test_writes);
+  g_test_add_func ("/rdtrain/windows", test_windows);
+  g_test_add_func ("/rdtrain/from-scratch", test_from_scratch);
   g_test_add_func ("/rdtrain/interrupt", test_interrupt);
   g_test_add_func ("/rdtrain/trains", test_trains);
   g_test_add_func ("/rdtrain/interrupt-training", test_interrupt_training);
+  g_test_add_func ("/rdtrain/interrupt-from-scratch",
+      test_interrupt_from_scratch);
   status = g_test_run ();
   g_unlink (model);
   g_unlink (windows);
