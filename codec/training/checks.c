@@ -44,7 +44,7 @@ check_windows (const RdIds * windows, gsize n_windows, guint vocab,
 
       if (id >= 0 && (guint) id < vocab)
         continue;
-      g_set_error (error, RD_CORPUS_ERROR, RD_CORPUS_ERROR_WINDOWS,
+      g_set_error (error, RD_CORPUS_ERROR, RD_CORPUS_ERROR_TEXT,
           "window %" G_GSIZE_FORMAT " of the test set has the id %d, which the "
           "model's vocabulary of %u does not have: it is of another tokenizer",
           w, id, vocab);

@@ -9,10 +9,9 @@ G_BEGIN_DECLS
 GQuark rd_corpus_error_quark (void);
 typedef enum
 {
-  RD_CORPUS_ERROR_TEXT,         /* nothing in a file or folder, not UTF-8, more than fits */
+  RD_CORPUS_ERROR_TEXT,         /* nothing in a file or folder, not UTF-8, more than fits, a test window in it or of another vocabulary */
   RD_CORPUS_ERROR_TOKENIZER,    /* none, or no token to begin a sequence with */
   RD_CORPUS_ERROR_SHORT,        /* fewer sequences than were asked for */
-  RD_CORPUS_ERROR_WINDOWS,      /* test windows are in it, or are of another vocabulary */
 } RdCorpusError;
 
 /** RdCorpus: token ids of some text. Immutable: any number of threads may use one at once. */
@@ -66,7 +65,7 @@ typedef struct
  * is TRUE with RD_CORPUS_OVERLAP ids and the windows that results are reported on. */
 gboolean rd_corpus_find_overlap (const RdCorpus * corpus, const RdIds * windows, gsize n_windows, gsize run, RdOverlap * overlap);
 
-/** rd_corpus_check_overlap: FALSE, with RD_CORPUS_ERROR_WINDOWS that names file and window, if RD_CORPUS_OVERLAP ids of a window are in the text. */
+/** rd_corpus_check_overlap: FALSE, with RD_CORPUS_ERROR_TEXT that names file and window, if RD_CORPUS_OVERLAP ids of a window are in the text. */
 gboolean rd_corpus_check_overlap (const RdCorpus * corpus, const RdIds * windows, gsize n_windows, GError ** error);
 
 G_END_DECLS

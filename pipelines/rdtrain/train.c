@@ -44,7 +44,7 @@ on_progress (const RdTrainProgress * progress, gpointer user_data)
   line = g_string_new (NULL);
   g_string_append_printf (line, "step %" G_GUINT64_FORMAT " of %"
       G_GUINT64_FORMAT ", %.0f tokens/s, loss %.4f, gradient %.3g; lambda: "
-      "KL/BPT", progress->step, progress->steps, progress->tokens_per_second,
+      "nats/BPT", progress->step, progress->steps, progress->tokens_per_second,
       progress->loss, progress->norm);
   for (guint i = 0; i < RD_TRAIN_BINS; i++) {
     const RdTrainBin *bin = &progress->bins[i];

@@ -397,14 +397,14 @@ test_windows (Fixture * f, gconstpointer unused)
   &g_array_index (ids, gint32, 1000), RD_CORPUS_OVERLAP};
   f->options.windows = &window;
   f->options.n_windows = 1;
-  assert_fails (f, RD_CORPUS_ERROR, RD_CORPUS_ERROR_WINDOWS,
+  assert_fails (f, RD_CORPUS_ERROR, RD_CORPUS_ERROR_TEXT,
       "hamlet20k.txt: from token 1000 on");
   window.n--;
   f->options.sequences = f->options.gradient_sequences = 5;
   g_bytes_unref (calibrate (f));
   window = (RdIds) {
   foreign, 2};
-  assert_fails (f, RD_CORPUS_ERROR, RD_CORPUS_ERROR_WINDOWS,
+  assert_fails (f, RD_CORPUS_ERROR, RD_CORPUS_ERROR_TEXT,
       "another tokenizer");
 }
 

@@ -233,14 +233,14 @@ static void
 test_interrupted (Fixture * f, gconstpointer unused)
 {
   (void) unused;
-  for (guint variant = 0; variant < 4; variant++) {
+  for (guint variant = 0; variant < 3; variant++) {
     g_autoptr (GBytes) expected = NULL;
 
-    f->options.matrices = variant % 2 ? ALL_MATRICES : 0;
+    f->options.matrices = variant > 0 ? ALL_MATRICES : 0;
     f->options.noise = variant == 1;
     f->options.label_weight = variant == 1 ? 0.25 : 0;
-    f->options.set = variant >= 2;
-    f->options.start = variant >= 2 ? embedding_start : plain_start;
+    f->options.set = variant == 2;
+    f->options.start = variant == 2 ? embedding_start : plain_start;
     f->options.threads = 1;
     f->options.recompute = FALSE;
     expected = train_to_bytes (f);
@@ -390,8 +390,6 @@ test_export_adapters (Fixture * f, gconstpointer unused)
 static void
 test_other_settings (Fixture * f, gconstpointer unused)
 {
-  g_autoptr (GBytes) before = NULL, after = NULL;
-
   (void) unused;
   f->options.steps = 2;
   train (f);
@@ -410,6 +408,9 @@ test_other_settings (Fixture * f, gconstpointer unused)
   g_file_set_contents (f->checkpoint, "GGUF", -1, NULL);
   f->reported = 0;
   g_assert_false (rd_train (&f->options, NULL));
+  g_unlink (f->checkpoint);
+  f->options.values = plain_start;
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_DAMAGED, plain_start);
 }
 
 static void

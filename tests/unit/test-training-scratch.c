@@ -348,7 +348,7 @@ test_bad_text (Fixture * f, gconstpointer unused)
   text[3300] = '\0';
   excluded[1] = text + 3000;
   f->options.excluded = excluded;
-  assert_fails (f, RD_CORPUS_ERROR, RD_CORPUS_ERROR_WINDOWS, "test set (window 1");
+  assert_fails (f, RD_CORPUS_ERROR, RD_CORPUS_ERROR_TEXT, "test set (window 1");
   f->options.excluded = NULL;
   g_file_set_contents (short_text, "so short, so short", -1, NULL);
   f->texts[0] = short_text;
