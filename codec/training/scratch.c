@@ -298,9 +298,10 @@ save_model (const RdScratch * s, GError ** error)
       options->steps);
   g_autofree gchar *tokens = g_strdup_printf ("%" G_GUINT64_FORMAT,
       options->steps * options->batch * options->length);
+  static const gchar tool[] = PACKAGE " " VERSION " rdtrain from-scratch";
   const gchar *notes[] = {
-    "rdtraining.tool", PACKAGE " " VERSION " rdtrain from-scratch",
-    "rdtraining.settings", s->settings, "rdtraining.steps", steps,
+    "rdtraining.tool", tool, "rdtraining.settings", s->settings,
+    "rdtraining.steps", steps,
     "rdtraining.tokens", tokens,
     "rdtraining.text.sources", options->sources ? options->sources : "",
     options->license ? "general.license" : NULL, options->license, NULL
