@@ -97,7 +97,7 @@ load_sequence (Run * run, guint64 number, gint32 * ids, GError ** error)
 
 /* ---- a step ---- */
 
-/* Warm-up, then the full rate, then a cosine (Hu et al. 2024): how many steps there will be does not matter before the last quarter. */
+/* Warm-up, then the full rate, then a cosine (Hu et al. 2024): how many steps there will be does not matter before that. */
 static double
 step_rate (const RdScratchOptions * options, guint64 done)
 {

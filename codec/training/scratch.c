@@ -45,11 +45,12 @@ check_number (const gchar * what, guint64 value, guint64 min, guint64 max,
 static gboolean
 check_options (const RdScratchOptions * o, GError ** error)
 {
-  if (!(o->rate > 0 && o->rate <= 1)
+  if (!(o->rate > 0 && o->rate <= 1) || !(o->decay >= 0 && o->decay <= 1)
       || !(o->weight_decay >= 0 && o->weight_decay <= 1)) {
     g_set_error (error, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_OPTIONS,
-        "a learning rate of %g (above 0) and a weight decay of %g (from 0): "
-        "both are at most 1", o->rate, o->weight_decay);
+        "a learning rate of %g (above 0), going down in a part of %g, and a "
+        "weight decay of %g (both from 0): all are at most 1", o->rate,
+        o->decay, o->weight_decay);
     return FALSE;
   }
   return rd_scratch_shape_check (&o->shape, o->type, error)
@@ -70,30 +71,34 @@ check_options (const RdScratchOptions * o, GError ** error)
 guint64
 rd_scratch_full_steps (const RdScratchOptions * options)
 {
-  return options->steps - options->steps / 4;
+  return options->steps - (guint64) (options->decay * (double) options->steps);
 }
 
+/* Two counters: all steps, and those at the full rate. */
 void
 rd_scratch_mark (RdScratch * s)
 {
-  s->state.counters[0] =
-      s->adamw->steps > rd_scratch_full_steps (s->options) ?
-      s->options->steps : 0;
+  const guint64 full = rd_scratch_full_steps (s->options);
+  const gboolean down = s->adamw->steps > full;
+
+  s->state.counters[0] = down ? s->options->steps : 0;
+  s->state.counters[1] = down ? full : 0;
 }
 
 static gboolean
 check_steps (const RdScratch * s, GError ** error)
 {
-  const guint64 needed = s->state.counters[0];
+  const guint64 steps = s->options->steps, done = s->adamw->steps;
+  const guint64 full = rd_scratch_full_steps (s->options);
+  const guint64 *noted = s->state.counters;
 
-  if (needed == s->options->steps || (needed == 0
-          && s->adamw->steps <= rd_scratch_full_steps (s->options)))
+  if (noted[0] == 0 ? done <= full : noted[0] == steps && noted[1] == full)
     return TRUE;
   g_set_error (error, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_CHECKPOINT,
-      "%s: %" G_GUINT64_FORMAT " steps are done, in the last quarter of %"
-      G_GUINT64_FORMAT ": with another number of steps they would have been "
-      "others", s->checkpoint, s->adamw->steps,
-      needed > 0 ? needed : s->options->steps);
+      "%s: %" G_GUINT64_FORMAT
+      " steps are done; with a learning rate that goes " "down after %"
+      G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " steps they "
+      "would have been others", s->checkpoint, done, full, steps);
   return FALSE;
 }
 
@@ -294,13 +299,15 @@ static gboolean
 save_model (const RdScratch * s, GError ** error)
 {
   const RdScratchOptions *options = s->options;
-  g_autofree gchar *steps = g_strdup_printf ("%" G_GUINT64_FORMAT,
-      options->steps);
+  g_autofree gchar *steps = g_strdup_printf ("%" G_GUINT64_FORMAT
+      ", the first %" G_GUINT64_FORMAT " at the full rate", options->steps,
+      rd_scratch_full_steps (options));
   g_autofree gchar *tokens = g_strdup_printf ("%" G_GUINT64_FORMAT,
       options->steps * options->batch * options->length);
+  static const gchar tool[] = PACKAGE " " VERSION " rdtrain from-scratch";
   const gchar *notes[] = {
-    "rdtraining.tool", PACKAGE " " VERSION " rdtrain from-scratch",
-    "rdtraining.settings", s->settings, "rdtraining.steps", steps,
+    "rdtraining.tool", tool, "rdtraining.settings", s->settings,
+    "rdtraining.steps", steps,
     "rdtraining.tokens", tokens,
     "rdtraining.text.sources", options->sources ? options->sources : "",
     options->license ? "general.license" : NULL, options->license, NULL

@@ -38,8 +38,9 @@ typedef struct
   guint64 steps;
   gsize length;                 /* tokens of a sequence, 2 .. the context */
   gsize batch;                  /* sequences a step */
-  double rate;                  /* learning rate; a cosine to 0 in the last quarter of the steps */
-  guint64 warmup;               /* steps in which it grows, 0 .. 3/4 of @steps */
+  double rate;                  /* learning rate */
+  guint64 warmup;               /* steps in which it grows */
+  double decay;                 /* part of @steps, the last ones, in which it goes down to 0 along a cosine: 0 .. 1 */
   double weight_decay;
   guint64 seed;
   guint threads;                /* 0 = all CPUs; no more than @batch are of use */
@@ -54,8 +55,8 @@ typedef struct
 } RdScratchOptions;
 
 /** rd_scratch_train: learns the vocabulary, trains and writes the model. The same text and options give the same file on one machine and
- * build, for any number of threads, interrupted or not; a run that goes on may have another number of steps than the one before as long as
- * its last quarter has not begun under either. A cancelled run leaves a checkpoint; one is written every two minutes, too.
+ * build, for any number of threads, interrupted or not; a run that goes on may have another @steps and @decay than the one before as long as
+ * the rate goes down under neither. A cancelled run leaves a checkpoint; one is written every two minutes, too.
  * Errors: RD_SCRATCH_ERROR, RD_TRAINING_ERROR (a loss that is not finite names its step; the last checkpoint stays), RD_CORPUS_ERROR; of
  * reading and writing. */
 gboolean rd_scratch_train (const RdScratchOptions * options, GError ** error);

@@ -17,8 +17,8 @@ static const gchar description[] =
     "2048 \\\n    --hidden 256 --blocks 8 --heads 4 --kv-heads 2 --ff 704 "
     "--tokens 3000000 \\\n    --output tiny.gguf\n\n"
     "A training that is interrupted (Ctrl-C) leaves OUTPUT.checkpoint, from "
-    "which --resume\ngoes on with the same result; before the last quarter also with another "
-    "number\nof steps. The same text and options give the same file on one "
+    "which --resume\ngoes on with the same result; before the learning rate goes down "
+    "also with another\nnumber of steps. The same text and options give the same file on one "
     "machine, for any\nnumber of threads.\n\n"
     "Exit status: 0 written, 1 an error (OUTPUT is left as it was), 2 wrong "
     "usage,\n130 interrupted.";
@@ -32,7 +32,7 @@ typedef struct
   gint hidden, blocks, heads, kv_heads, ff, vocabulary, context;
   gint length, batch, held_out_sequences, threads;
   gint64 steps, tokens, warmup, seed;
-  gdouble rate, weight_decay;
+  gdouble rate, decay, weight_decay;
   gboolean resume, keep, quiet;
 } Arguments;
 
@@ -126,10 +126,10 @@ set_options (const Arguments * a, RdScratchOptions * options, GError ** error)
         (gsize) a->held_out_sequences,.output = a->output,.license =
         a->license,.sources = a->sources,.steps = count_steps (a),.length =
         (gsize) a->length,.batch = (gsize) a->batch,.rate =
-        a->rate,.warmup = (guint64) a->warmup,.weight_decay =
-        a->weight_decay,.seed = (guint64) a->seed,.threads =
-        (guint) a->threads,.checkpoint = a->checkpoint,.resume =
-        a->resume,.keep_checkpoint = a->keep,.cancel =
+        a->rate,.decay = a->decay,.warmup =
+        (guint64) a->warmup,.weight_decay = a->weight_decay,.seed =
+        (guint64) a->seed,.threads = (guint) a->threads,.checkpoint =
+        a->checkpoint,.resume = a->resume,.keep_checkpoint = a->keep,.cancel =
         &rdtrain_cancelled,.progress = on_progress,.tell = rdtrain_tell,};
   return parse_type (a->type, &options->type, error);
 }
@@ -211,9 +211,11 @@ add_entries (GOptionContext * context, Arguments * a)
         "Tokens of a sequence (512)", "N"},
     {"batch", 0, 0, G_OPTION_ARG_INT, &a->batch, "Sequences of a step (4)",
         "N"},
-    {"rate", 0, 0, G_OPTION_ARG_DOUBLE, &a->rate,
-        "Learning rate (0.002); goes down to 0 in the last quarter of the "
-          "steps", "X"},
+    {"rate", 0, 0, G_OPTION_ARG_DOUBLE, &a->rate, "Learning rate (0.002)",
+        "X"},
+    {"decay", 0, 0, G_OPTION_ARG_DOUBLE, &a->decay,
+          "Part of the steps, the last ones, in which it goes down to 0 (0.25)",
+        "X"},
     {"warmup", 0, 0, G_OPTION_ARG_INT64, &a->warmup,
         "Steps in which it goes up at first (0)", "N"},
     {"weight-decay", 0, 0, G_OPTION_ARG_DOUBLE, &a->weight_decay,
@@ -323,7 +325,8 @@ rdtrain_from_scratch (gint argc, gchar ** argv)
 {
   Arguments arguments = {.hidden = 256,.blocks = 8,.heads = 4,.kv_heads =
         2,.ff = 704,.vocabulary = 2048,.context = 512,.length = 512,.batch =
-        4,.held_out_sequences = 64,.rate = 0.002,.weight_decay = 0.1
+        4,.held_out_sequences = 64,.rate = 0.002,.decay = 0.25,.weight_decay =
+        0.1
   };
   const int status = run (argc, argv, &arguments);
 

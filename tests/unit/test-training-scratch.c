@@ -56,9 +56,9 @@ set_up (Fixture * f, gconstpointer unused)
   .shape = SHAPE,.name = "test",.texts = f->texts,.output =
         g_build_filename (f->directory, "out.gguf", NULL),.type =
         ST_TYPE_F16,.steps = STEPS,.length = 32,.batch = 3,.rate =
-        0.01,.warmup = 4,.weight_decay = 0.1,.seed = 7,.threads =
-        1,.held_out_sequences = 8,.cancel = &f->cancel,.progress =
-        on_progress,.tell = on_tell,.user_data = f,};
+        0.01,.decay = 0.25,.warmup = 4,.weight_decay = 0.1,.seed =
+        7,.threads = 1,.held_out_sequences = 8,.cancel =
+        &f->cancel,.progress = on_progress,.tell = on_tell,.user_data = f,};
 }
 
 static void
@@ -262,7 +262,7 @@ test_checkpoint (Fixture * f, gconstpointer unused)
   assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER, "rate 0.02");
 }
 
-/* How many steps there will be may be changed until the last quarter begins. */
+/* How many steps there will be may be changed until the learning rate goes down. */
 static void
 test_number_of_steps (Fixture * f, gconstpointer unused)
 {
@@ -279,15 +279,19 @@ test_number_of_steps (Fixture * f, gconstpointer unused)
   f->options.resume = TRUE;
   f->options.steps = STEPS - 2;
   assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_CHECKPOINT,
-      "18 steps are done, in the last quarter of 22");
+      "goes down after 17 of 22 steps");
   f->options.steps = STEPS;
   f->stop++;
   assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED, "19 of 24");
   g_atomic_int_set (&f->cancel, 0);
   f->options.steps = 1000;
   assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_CHECKPOINT,
-      "19 steps are done, in the last quarter of 24");
+      "goes down after 750 of 1000 steps");
   f->options.steps = STEPS;
+  f->options.decay = 0.5;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_CHECKPOINT,
+      "goes down after 12 of 24 steps");
+  f->options.decay = 0.25;
   changed = train (f);
   g_assert_true (g_bytes_equal (whole, changed));
 }
