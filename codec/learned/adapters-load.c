@@ -121,12 +121,12 @@ static gboolean
 check_other (const StGguf * gguf, const StTensor * tensor, GError ** error)
 {
   gsize length = strlen (tensor->name), suffix = strlen (RD_ADAPTER_B);
-  g_autofree gchar *a = NULL;
+  g_autofree gchar *name = NULL, *a = NULL;
 
   if (!g_str_has_suffix (tensor->name, RD_ADAPTER_B))
     return fail (error, "tensor %s is no adapter", tensor->name);
-  a = g_strndup (tensor->name, length - suffix + strlen (RD_ADAPTER_A));
-  memcpy (a + length - suffix, RD_ADAPTER_A, strlen (RD_ADAPTER_A));
+  name = g_strndup (tensor->name, length - suffix);
+  a = g_strconcat (name, RD_ADAPTER_A, NULL);
   return st_gguf_find (gguf, a) || fail (error, "tensor %s is missing", a);
 }
 
