@@ -151,8 +151,7 @@ try_model (const Bench * b, const gchar * name, gboolean contexts,
   gboolean good;
 
   if (!contexts)
-    memset (start->set[0].weights, 0,
-        2 * start->hidden_size * sizeof (gint32));
+    memset (start->set[0].weights, 0, 2 * start->hidden_size * sizeof (gint32));
   model = rd_trainable_new_by_name (bias ? "autoregressive" : name, start, 0,
       SEED, error);
   if (model == NULL)
