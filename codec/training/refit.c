@@ -7,7 +7,7 @@
 #include "codec/training/fit-entropy.h"
 #include "models/model.h"
 
-#define OCTAVE 256              /* of a codec file's logarithms */
+#define OCTAVE 256.0            /* of a codec file's logarithms */
 
 typedef struct
 {
