@@ -47,4 +47,7 @@ const RdMatrix *rd_learned_model_analysis (const RdLearnedModel * model, guint s
 /** rd_model_start: x (n, D) = what reconstruction of plain rows begins with. */
 void rd_model_start (const RdLearnedModel * model, const RdRows * rows, gsize from, gsize n, gfloat * x);
 
+/** rd_model_choose_start: the nearest start of row @x (D): @start has the plain one and becomes the one that is chosen. Returns the mode. */
+gint32 rd_model_choose_start (const RdLearnedModel * model, const gfloat * x, gfloat * start);
+
 G_END_DECLS

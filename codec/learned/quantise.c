@@ -35,9 +35,9 @@ distance (const gfloat * a, const gfloat * b, gsize n)
   return total (parts);
 }
 
-/* The nearest start: @start has the plain one and becomes the one that is chosen. Returns the mode. */
-static gint32
-choose_start (const RdLearnedModel * model, const gfloat * x, gfloat * start)
+gint32
+rd_model_choose_start (const RdLearnedModel * model, const gfloat * x,
+    gfloat * start)
 {
   gsize d = model->p->hidden_size;
   gfloat best = distance (x, start, d);
@@ -228,7 +228,7 @@ rd_coder_quantise (RdCoder * coder, const RdRows * rows, const gfloat * x,
     const gfloat *row = x + (from + t) * d;
     gfloat *start = coder->rows + t * d;
 
-    modes[t] = choose_start (model, row, start);
+    modes[t] = rd_model_choose_start (model, row, start);
     for (gsize i = 0; i < d; i++)
       start[i] = row[i] - start[i];
   }

@@ -152,7 +152,7 @@ set_steps (RdStaticPass * p, float level)
   }
 }
 
-/* work = what plain rows begin with. */
+/* y = what plain rows begin with. */
 static void
 plain_starts (RdStaticPass * p, const RdTrainableJob * job)
 {
@@ -161,29 +161,19 @@ plain_starts (RdStaticPass * p, const RdTrainableJob * job)
   const float *mean = codec->values + codec->layout.mean;
 
   for (gsize t = 0; t < job->n; t++)
-    memcpy (p->work + t * d, mean, d * sizeof (float));
+    memcpy (job->y + t * d, mean, d * sizeof (float));
   if (codec->set == 1) {
     for (gsize t = 0; t < job->n; t++) {
       for (gsize f = 0; f < d; f++)
         p->features[t * d + f] = job->features[t * d + f] * codec->feature[f];
     }
     rd_linear_backward (p->features, codec->values + codec->layout.readout,
-        job->n, d, d, TRUE, p->work);
+        job->n, d, d, TRUE, job->y);
   }
   for (gsize t = 0; t < job->n; t++) {
     for (gsize i = 0; i < d; i++)
-      p->work[t * d + i] *= codec->error[i];
+      job->y[t * d + i] *= codec->error[i];
   }
-}
-
-static float
-distance (const float *a, const float *b, gsize n)
-{
-  float sum = 0;
-
-  for (gsize i = 0; i < n; i++)
-    sum += (a[i] - b[i]) * (a[i] - b[i]);
-  return sum;
 }
 
 /* y = the nearest start, residual = the rest. */
@@ -194,21 +184,10 @@ choose_starts (RdStaticPass * p, const RdTrainableJob * job)
   const gsize d = codec->base.hidden_size;
 
   for (gsize t = 0; t < job->n; t++) {
-    const float *x = job->x + t * d, *start = p->work + t * d;
-    float best = distance (x, start, d);
+    const float *x = job->x + t * d;
+    float *start = job->y + t * d;
 
-    p->mode[t] = 0;
-    for (guint c = 0; c < codec->start->n_constants; c++) {
-      const float *constant = codec->start->constants + c * d;
-      const float candidate = distance (x, constant, d);
-
-      if (candidate < best) {
-        best = candidate;
-        start = constant;
-        p->mode[t] = 1 + (gint32) c;
-      }
-    }
-    memcpy (job->y + t * d, start, d * sizeof (float));
+    p->mode[t] = rd_model_choose_start (codec->model, x, start);
     for (gsize i = 0; i < d; i++)
       p->residual[t * d + i] = (x[i] - start[i]) * codec->channel[i];
   }

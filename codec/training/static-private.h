@@ -32,7 +32,7 @@ typedef struct
 struct _RdStatic
 {
   RdTrainable base;
-  RdLearnedParameters *start;   /* owned; with analysis of all sets */
+  RdLearnedParameters *start;   /* owned; with the analysis of the set */
   RdLearnedModel *model;        /* owned; of the same parameters, without matrices */
   guint set;
   float unit;                   /* of coefficients: the step of a middle level */

@@ -292,15 +292,18 @@ log_units (float octaves)
   return (gint32) lrintf (octaves * OCTAVE);
 }
 
-RdLearnedParameters *
-rd_static_export (const RdStatic * codec)
+void
+rd_static_export (const RdStatic * codec, RdLearnedParameters * parameters)
 {
-  RdLearnedParameters *p = rd_learned_parameters_copy (codec->start);
-  RdLearnedSet *set = &p->set[codec->set];
+  RdLearnedSet *set = &parameters->set[codec->set];
   const RdStaticLayout *at = &codec->layout;
-  const gsize d = p->hidden_size;
+  const gsize d = codec->base.hidden_size, k = codec->start->n_knots;
   const float *values = codec->values;
 
+  g_assert (parameters->hidden_size == d && parameters->n_knots == k);
+  parameters->id[0] = '\0';
+  if (set->analysis == NULL)
+    set->analysis = g_new (gfloat, d * d);
   for (gsize i = 0; i < d; i++) {
     set->mean[i] = values[at->mean + i] * codec->error[i];
     set->scale[i] = log_units (values[at->scale + i]);
@@ -314,7 +317,6 @@ rd_static_export (const RdStatic * codec)
             * (codec->feature[j] * codec->error[i]);
     }
   }
-  for (gsize i = 0; i < p->n_knots * d; i++)
+  for (gsize i = 0; i < k * d; i++)
     set->steps[i] = log_units (values[at->steps + i]);
-  return p;
 }

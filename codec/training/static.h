@@ -17,8 +17,8 @@ typedef struct _RdStatic RdStatic;
  * RD_CODEC_ERROR_INPUT for a set that is not there and bad parameters; ST_MODEL_ERROR_MEMORY. Freed by klass->free(). */
 RdStatic *rd_static_new (const RdLearnedParameters * start, guint set, GError ** error);
 
-/** rd_static_export: parameters of the whole codec with the trained set as it is; the rest as it was in the start. To be freed. */
-RdLearnedParameters *rd_static_export (const RdStatic * codec);
+/** rd_static_export: the trained arrays to their set of @parameters, a copy of what training started from; rd_refit() does the rest. */
+void rd_static_export (const RdStatic * codec, RdLearnedParameters * parameters);
 
 static inline RdTrainable *
 rd_static_trainable (RdStatic * codec)
