@@ -34,3 +34,13 @@ rd_trainable_new_by_name (const gchar * name,
       "no entropy model '%s'; there are %s", name, known);
   return NULL;
 }
+
+gboolean
+rd_trainable_export (RdTrainable * trainable, const RdTrainableJob * job,
+    RdLearnedParameters * parameters, GError ** error)
+{
+  if (!g_str_equal (trainable->klass->name, RD_STATIC_NAME))
+    return rd_hyperprior_export (trainable, job, parameters, error);
+  rd_static_export ((const RdStatic *) trainable, parameters);
+  return TRUE;
+}
