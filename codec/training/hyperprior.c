@@ -135,11 +135,6 @@ rd_hyperprior_export (RdTrainable * model, const RdTrainableJob * job,
   RdLearnedNetworks *networks;
   float range;
 
-  if (scales->klass->export == NULL) {
-    g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
-        "codec files cannot hold the networks of %s", model->klass->name);
-    return FALSE;
-  }
   range = find_range (model, job, error);
   networks = range < 0 ? NULL :
       scales->klass->export (scales, codec->set, range, error);

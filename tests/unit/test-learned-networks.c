@@ -225,7 +225,7 @@ test_extremes (void)
   for (guint i = 0; i < RD_NETWORK_UNITS; i++)
     n->units[i] = RD_NETWORK_MAX_UNIT;
   RdNetworkRun *run = rd_network_run_new (n, D);
-  rd_network_run_start (run, &context, 127);
+  rd_network_run_start (run, &context, 127, NULL);
   for (gsize j = 0; j < D; j++)
     rd_network_run_next (run, &context, symbols, j);
   for (gsize j = 0; j < D; j++) {
