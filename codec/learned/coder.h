@@ -19,7 +19,10 @@ typedef struct
   gboolean have_steps;
   RdContext context;
   RdNetworkRun *networks;       /* NULL: the file has none */
-  gint32 *symbols;              /* (D + 2, w) */
+  guint n_latents;              /* L, of the set */
+  gint32 *stream;               /* (L + D + 2, w) symbols in their order */
+  guint16 *stream_tables;       /* (L + D + 2, w) */
+  gint32 *symbols;              /* (D + 2, w), behind the latents */
   guint16 *tables;              /* (D + 2, w) */
   gfloat *coefficients;         /* (n, D) of an encoder, (D, w) of a decoder */
   gfloat *rows;                 /* (RD_BLOCK_ROWS, D) */
@@ -37,6 +40,12 @@ void rd_coder_set (RdCoder * coder, guint set, guint level, gboolean scalar);
 /** rd_coder_set_encoder: what the next blocks use that are encoded. INPUT error if the set's synthesis has no inverse. */
 gboolean rd_coder_set_encoder (RdCoder * coder, guint set, guint level, gboolean scalar, GError ** error);
 
+/** rd_coder_set_rows: places the arrays for a block of @n rows. */
+void rd_coder_set_rows (RdCoder * coder, gsize n);
+/** rd_coder_latent_tables: those of the latents of @n rows. */
+void rd_coder_latent_tables (RdCoder * coder, gsize n);
+/** rd_coder_choose_latents: an encoder's, for the symbols of @n rows. */
+void rd_coder_choose_latents (RdCoder * coder, gsize n);
 /** rd_coder_start, rd_coder_next: tables of coefficient @j, from symbols of those before it. j = 0, 1, 2, ... */
 void rd_coder_start (RdCoder * coder);
 void rd_coder_next (RdCoder * coder, gsize j, guint16 * tables);

@@ -13,8 +13,8 @@ typedef struct
   guint level;
   guint group;                  /* whose scales come next */
   gint32 *sums;                 /* (RD_BLOCK_ROWS, H) */
-  gint16 *hidden;               /* (H) of one row */
-  gint16 *features;             /* (2 size of a group) of one row */
+  gint16 *hidden[2];            /* (widest layer) of one row */
+  gint16 *features;             /* (2 size of a group, of all for latents) of one row */
   gint32 *shift;                /* (D, n) 1/256 octave */
 } RdNetworkRun;
 
@@ -22,9 +22,11 @@ typedef struct
 RdNetworkRun *rd_network_run_new (const RdLearnedNetworks * networks, gsize hidden_size);
 void rd_network_run_free (RdNetworkRun * run);
 
-/** rd_network_run_start: for the rows of @context, at @level. */
-void rd_network_run_start (RdNetworkRun * run, const RdContext * context, guint level);
+/** rd_network_run_start: for the rows of @context, at @level, with their @latents (n_latents, n), if any. */
+void rd_network_run_start (RdNetworkRun * run, const RdContext * context, guint level, const gint32 * latents);
 /** rd_network_run_next: shift of coefficient @j is there; @symbols (D, n) up to j - 1. j = 0, 1, 2, ... */
 void rd_network_run_next (RdNetworkRun * run, const RdContext * context, const gint32 * symbols, gsize j);
+/** rd_network_run_features: for encoders: features (2 D) of row @t of @symbols (D, n). */
+void rd_network_run_features (RdNetworkRun * run, const RdContext * context, const gint32 * symbols, gsize t, gfloat * features);
 
 G_END_DECLS

@@ -2,7 +2,26 @@
 
 #include <string.h>
 
+#include "codec/float-bits.h"
+#include "codec/learned/latents.h"
 #include "codec/learned/parameters.h"
+
+/* Tables and the encoders' network of a hyper-prior. */
+static gboolean
+make_latents (RdLearnedNetworks * n)
+{
+  if (n->n_layers == 0
+      || !g_str_has_prefix (n->entropy, RD_NETWORKS_HYPERPRIOR))
+    return TRUE;
+  n->n_latents = n->layers[0].inputs;
+  if (n->n_latents > RD_NETWORK_MAX_LATENTS)
+    return FALSE;
+  n->latents = g_new0 (RdLearnedTable, n->n_latents);
+  n->n_analysis = rd_latents_n_values (n->layers[n->n_layers - 1].outputs,
+      n->n_latents);
+  n->analysis = g_try_new0 (gfloat, n->n_analysis);
+  return n->analysis != NULL;
+}
 
 RdLearnedNetworks *
 rd_learned_networks_new (const gchar * entropy, guint set,
@@ -29,7 +48,7 @@ rd_learned_networks_new (const gchar * entropy, guint set,
   networks->n_biases = biases;
   networks->weights = g_try_new0 (gint16, MAX (weights, 1));
   networks->biases = g_new0 (gint32, MAX (biases, 1));
-  if (networks->weights == NULL)
+  if (networks->weights == NULL || !make_latents (networks))
     return NULL;
   weights = biases = 0;
   for (guint i = 0; i < n_layers; i++) {
@@ -49,6 +68,10 @@ rd_learned_networks_free (RdLearnedNetworks * networks)
 {
   if (!networks)
     return;
+  for (guint i = 0; networks->latents != NULL && i < networks->n_latents; i++)
+    g_free (networks->latents[i].cumulative);
+  g_free (networks->latents);
+  g_free (networks->analysis);
   g_free (networks->entropy);
   g_free (networks->layers);
   g_free (networks->units);
@@ -70,6 +93,14 @@ rd_learned_networks_copy (const RdLearnedNetworks * networks)
   memcpy (copy->weights, networks->weights,
       networks->n_weights * sizeof (gint16));
   memcpy (copy->biases, networks->biases, networks->n_biases * sizeof (gint32));
+  for (guint i = 0; i < networks->n_latents; i++) {
+    copy->latents[i] = networks->latents[i];
+    copy->latents[i].cumulative = g_memdup2 (networks->latents[i].cumulative,
+        (networks->latents[i].n_values + 2) * sizeof (guint16));
+  }
+  if (networks->n_latents > 0)
+    memcpy (copy->analysis, networks->analysis,
+        networks->n_analysis * sizeof (gfloat));
   return copy;
 }
 
@@ -112,6 +143,35 @@ check_reach (const RdNetworkLayer * layer, const gint64 * reach,
 }
 
 static gboolean
+check_chain (const RdLearnedNetworks * n, gsize d, GError ** error)
+{
+  if (n->n_layers < 1 || n->n_layers > RD_NETWORK_MAX_LAYERS
+      || n->layers[n->n_layers - 1].outputs != d)
+    return fail (error, "the last layer does not go with the hidden size");
+  for (guint i = 1; i < n->n_layers; i++) {
+    if (n->layers[i].inputs != n->layers[i - 1].outputs)
+      return fail (error, "a layer's shape does not go with the one before");
+  }
+  if (rd_float_max_abs_bits (n->analysis, n->n_analysis)
+      >= RD_FLOAT_INFINITY_BITS)
+    return fail (error, "the analysis holds NaN or infinity");
+  for (guint i = 0; i < n->n_latents; i++) {
+    if (n->latents[i].cumulative == NULL)
+      return fail (error, "a latent has no table");
+  }
+  for (guint i = 0; i < n->n_layers; i++) {
+    const RdNetworkLayer *layer = &n->layers[i];
+    g_autofree gint64 *reach = g_new0 (gint64, layer->outputs);
+
+    add_reach (layer, i == 0 ? RD_NETWORK_LATENT_MAX : RD_NETWORK_HIDDEN_MAX,
+        reach);
+    if (!check_reach (layer, reach, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
 check_shapes (const RdLearnedNetworks * n, gsize d, GError ** error)
 {
   const guint groups = rd_networks_groups (n);
@@ -140,7 +200,8 @@ rd_learned_networks_check (const RdLearnedNetworks * n, guint hidden_size,
 {
   g_autofree gint64 *sums = NULL, *reach = NULL;
 
-  if (g_strcmp0 (n->entropy, RD_NETWORKS_AUTOREGRESSIVE) != 0)
+  if (n->n_latents == 0
+      && g_strcmp0 (n->entropy, RD_NETWORKS_AUTOREGRESSIVE) != 0)
     return fail (error, "the entropy model is not one that is known");
   if (n->set >= n_sets)
     return fail (error, "they are for a set that is not there");
@@ -148,6 +209,8 @@ rd_learned_networks_check (const RdLearnedNetworks * n, guint hidden_size,
     if (n->units[i] < 0 || n->units[i] > RD_NETWORK_MAX_UNIT)
       return fail (error, "a unit is not between 0 and 16384");
   }
+  if (n->n_latents > 0)
+    return check_chain (n, hidden_size, error);
   if (!check_shapes (n, hidden_size, error))
     return FALSE;
   sums = g_new0 (gint64, n->layers[0].outputs);

@@ -16,6 +16,14 @@ G_BEGIN_DECLS
 #define RD_NETWORK_UNITS 224    /* by nominal scale: of scalar symbols, then of the trellis' */
 #define RD_NETWORK_SYMBOL_MAX 32767
 
+/** RdLearnedTable: as in the file. */
+typedef struct
+{
+  gint32 min;
+  guint n_values, golomb;
+  guint16 *cumulative;          /* (n_values + 2), owned */
+} RdLearnedTable;
+
 /** RdNetworkLayer: sums of weights times inputs and bias + slope * level, rounded and shifted right. */
 typedef struct
 {
@@ -25,11 +33,11 @@ typedef struct
   const gint32 *bias, *slope;   /* (outputs) */
 } RdNetworkLayer;
 
-/** RdLearnedNetworks: those of a file. Layers 2 g and 2 g + 1 lead from the features of group g to the sums of all groups so far, and from those to the scales
- * of group g + 1. */
+/** RdLearnedNetworks: those of a file. Autoregressive ones: layers 2 g and 2 g + 1 lead from the features of group g to the sums of all groups so far, and from
+ * those to the scales of group g + 1. Hyper-priors: one layer after the other, from latents to the scales of all coefficients. */
 typedef struct
 {
-  gchar *entropy;               /* name of the entropy model: "autoregressive"; owned */
+  gchar *entropy;               /* name of the entropy model; owned */
   guint set;                    /* rows that they are for */
   guint n_layers;
   RdNetworkLayer *layers;       /* owned; their arrays are those below */
@@ -37,12 +45,19 @@ typedef struct
   gsize n_weights, n_biases;
   gint16 *weights;              /* (n_weights) owned */
   gint32 *biases;               /* (n_biases) bias, then slope of each layer in turn; owned */
+  guint n_latents;              /* of a hyper-prior, else 0 */
+  RdLearnedTable *latents;      /* (n_latents) owned */
+  gsize n_analysis;
+  gfloat *analysis;             /* (n_analysis) the encoders' network, as latents.h has it; owned */
 } RdLearnedNetworks;
 
 #define RD_NETWORKS_AUTOREGRESSIVE "autoregressive"
+#define RD_NETWORKS_HYPERPRIOR "hyperprior-"    /* and the name of a density, which tables stand for */
+#define RD_NETWORK_MAX_LATENTS 256u
+#define RD_NETWORK_LATENT_MAX 127       /* of what layers see of a latent */
 
-/** rd_learned_networks_new: of layers whose inputs, outputs and shifts are set in @layers (copied); zero weights. NULL for a layer of no inputs or outputs or
- * more than RD_NETWORK_MAX_WIDTH. */
+/** rd_learned_networks_new: of layers whose inputs, outputs and shifts are set in @layers (copied); zero weights, no tables. NULL for a layer of no inputs or
+ * outputs or more than RD_NETWORK_MAX_WIDTH, and for too many latents. */
 RdLearnedNetworks *rd_learned_networks_new (const gchar * entropy, guint set, const RdNetworkLayer * layers, guint n_layers);
 void rd_learned_networks_free (RdLearnedNetworks * networks);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdLearnedNetworks, rd_learned_networks_free)

@@ -22,6 +22,8 @@ G_BEGIN_DECLS
 #define RD_KEY_NETWORK_UNITS RD_KEY ("networks.units")
 #define RD_KEY_NETWORK_BIASES RD_KEY ("networks.biases")
 #define RD_KEY_NETWORK_WEIGHTS RD_KEY ("networks.weights")
+#define RD_KEY_LATENTS(name) RD_KEY ("latents." name)
+#define RD_TENSOR_LATENTS "latents.analysis"
 #define RD_ADAPTER_A ".lora_a"
 #define RD_ADAPTER_B ".lora_b"
 
@@ -40,6 +42,7 @@ gboolean rd_learned_adapter_check_shape (const RdLearnedAdapter * adapter, guint
 
 /** rd_learned_networks_load: those of a file of version 3; parameters_check() has the last word on them. Errors (INPUT) name the key, but not the file. */
 RdLearnedNetworks *rd_learned_networks_load (const StGguf * gguf, GError ** error);
+/** rd_learned_networks_save: all but the encoders' network. */
 void rd_learned_networks_save (const RdLearnedNetworks * networks, StGgufWriter * writer);
 
 G_END_DECLS

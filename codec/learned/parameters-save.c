@@ -199,6 +199,9 @@ rd_learned_parameters_save (RdLearnedParameters * p, const gchar * path,
     if (!add_set (&o, p, s, error))
       return FALSE;
   return add_adapters (&o, p, error)
+      && (!p->networks || p->networks->n_latents == 0
+      || add_half (&o, RD_TENSOR_LATENTS, 1, p->networks->n_analysis,
+          p->networks->analysis, error))
       && rd_learned_parameters_check (p, error)
       && st_gguf_writer_write (writer, path, error);
 }

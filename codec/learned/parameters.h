@@ -51,14 +51,6 @@ typedef struct
   gfloat *strength;             /* (K), with token_step */
 } RdLearnedSet;
 
-/** RdLearnedTable: as in the file. */
-typedef struct
-{
-  gint32 min;
-  guint n_values, golomb;
-  guint16 *cumulative;          /* (n_values + 2), owned */
-} RdLearnedTable;
-
 /** RdLearnedParameters: contents of a codec file. */
 typedef struct
 {

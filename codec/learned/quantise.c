@@ -222,7 +222,7 @@ rd_coder_quantise (RdCoder * coder, const RdRows * rows, const gfloat * x,
   const RdFactor residuals = { coder->rows, n, d, 1 };
   gint32 modes[RD_BLOCK_ROWS];
 
-  coder->context.n = rd_padded_rows (n);
+  rd_coder_set_rows (coder, n);
   rd_model_start (model, rows, from, n, coder->rows);
   for (gsize t = 0; t < n; t++) {
     const gfloat *row = x + (from + t) * d;
@@ -237,5 +237,6 @@ rd_coder_quantise (RdCoder * coder, const RdRows * rows, const gfloat * x,
   for (gsize t = 0; t < n; t += RD_TRELLIS_ROWS)
     quantise_rows (coder, t, MIN (RD_TRELLIS_ROWS, n - t), modes, raw);
   pad (coder, n);
+  rd_coder_choose_latents (coder, n);
   choose_tables (coder, n);
 }

@@ -36,16 +36,11 @@ rd_trainable_new_by_name (const gchar * name,
 }
 
 gboolean
-rd_trainable_export (const RdTrainable * codec,
+rd_trainable_export (RdTrainable * trainable, const RdTrainableJob * job,
     RdLearnedParameters * parameters, GError ** error)
 {
-  if (!g_str_equal (codec->klass->name, RD_STATIC_NAME)) {
-    g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
-        "no tables can be fitted to the networks of %s: only a training of the "
-        "entropy model " RD_STATIC_NAME " becomes a codec file",
-        codec->klass->name);
-    return FALSE;
-  }
-  rd_static_export ((const RdStatic *) codec, parameters);
+  if (!g_str_equal (trainable->klass->name, RD_STATIC_NAME))
+    return rd_hyperprior_export (trainable, job, parameters, error);
+  rd_static_export ((const RdStatic *) trainable, parameters);
   return TRUE;
 }

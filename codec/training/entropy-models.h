@@ -10,9 +10,8 @@ const gchar *const *rd_trainable_names (void);
 /** rd_trainable_new_by_name: the model @name from a calibrated codec's parameters (copied), for rows of set @set; all that is random at the start
  * depends on @seed. Freed by klass->free(). Errors: RD_TRAINING_ERROR_OPTIONS lists the names there are; those of rd_static_new(). */
 RdTrainable *rd_trainable_new_by_name (const gchar * name, const RdLearnedParameters * start, guint set, guint64 seed, GError ** error);
-
-/** rd_trainable_export: the trained arrays to @parameters, a copy of what training started from; rd_refit() does the rest. Error
- * RD_TRAINING_ERROR_OPTIONS for models with networks, whose tables rd_refit() does not know how to make. */
-gboolean rd_trainable_export (const RdTrainable * codec, RdLearnedParameters * parameters, GError ** error);
+/** rd_trainable_export: what was trained to @parameters, a copy of those that training started from. @job: rows of the text, as rd_hyperprior_export() takes
+ * them. Errors: of rd_hyperprior_export(); then @parameters are of no use. */
+gboolean rd_trainable_export (RdTrainable * trainable, const RdTrainableJob * job, RdLearnedParameters * parameters, GError ** error);
 
 G_END_DECLS

@@ -126,27 +126,21 @@ find_range (RdTrainable * model, const RdTrainableJob * job, GError ** error)
   return range;
 }
 
-RdLearnedParameters *
+gboolean
 rd_hyperprior_export (RdTrainable * model, const RdTrainableJob * job,
-    GError ** error)
+    RdLearnedParameters * p, GError ** error)
 {
   const RdStatic *codec = (const RdStatic *) model;
   const RdScaleModel *scales = codec->scales;
-  g_autoptr (RdLearnedParameters) p = NULL;
+  RdLearnedNetworks *networks;
   float range;
 
-  if (scales->klass->export == NULL) {
-    g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
-        "codec files cannot hold the networks of %s", model->klass->name);
-    return NULL;
-  }
   range = find_range (model, job, error);
-  if (range < 0)
-    return NULL;
-  p = rd_learned_parameters_copy (codec->start);
+  networks = range < 0 ? NULL :
+      scales->klass->export (scales, codec->set, range, error);
+  if (networks == NULL)
+    return FALSE;
   rd_static_export (codec, p);
-  p->networks = scales->klass->export (scales, codec->set, range, error);
-  if (p->networks == NULL || !rd_learned_parameters_check (p, error))
-    return NULL;
-  return g_steal_pointer (&p);
+  p->networks = networks;
+  return rd_learned_parameters_check (p, error);
 }

@@ -20,8 +20,9 @@ const gchar *rd_hyperprior_name (RdHyperpriorKind kind);
  * latents. Networks see the tokens of job->frame, 64 at most. Errors as of rd_static_new(). Freed by klass->free(). */
 RdTrainable *rd_hyperprior_new (const RdLearnedParameters * start, guint set, RdHyperpriorKind kind, guint64 seed, GError ** error);
 
-/** rd_hyperprior_export: parameters of the whole codec in the form that decoders run (file version 3). @job: rows that networks' ranges are taken from, its level and
- * outputs unused. Errors: those of forward; RD_CODEC_ERROR_INPUT for kinds without such a form, and weights that do not fit. To be freed. */
-RdLearnedParameters *rd_hyperprior_export (RdTrainable * model, const RdTrainableJob * job, GError ** error);
+/** rd_hyperprior_export: the trained arrays and networks, in the form that decoders run (file version 3), to @parameters, a copy of what training started
+ * from; rd_refit() does the rest. @job: rows that networks' ranges are taken from, its level and outputs unused. Errors: those of forward;
+ * RD_CODEC_ERROR_INPUT for weights that do not fit; then @parameters are of no use. */
+gboolean rd_hyperprior_export (RdTrainable * model, const RdTrainableJob * job, RdLearnedParameters * parameters, GError ** error);
 
 G_END_DECLS

@@ -7,7 +7,7 @@
 #include "codec/training/fit-entropy.h"
 #include "models/model.h"
 
-#define OCTAVE 256              /* of a codec file's logarithms */
+#define OCTAVE 256.0            /* of a codec file's logarithms */
 
 typedef struct
 {
@@ -93,12 +93,13 @@ add_squares (Refit * r, const RdLearnedModel * model,
   return plain;
 }
 
-/* Scales of a set, and how often its rows have which mode. Those of a coefficient that is always 0 stay. */
+/* Scales of a set, and how often its rows have which mode. Those of a coefficient that is always 0 stay, and those that networks go with. */
 static gboolean
 fit_scales (Refit * r, const RdLearnedModel * model, guint set, GError ** error)
 {
   const RdMatrix *analysis = rd_learned_model_analysis (model, set, error);
   const gsize d = r->p->hidden_size;
+  const gboolean fixed = r->p->networks != NULL && r->p->networks->set == set;
   g_autofree double *sum = g_new0 (double, d);
   gsize n = 0;
 
@@ -109,7 +110,7 @@ fit_scales (Refit * r, const RdLearnedModel * model, guint set, GError ** error)
   for (gsize j = 0; j < d; j++) {
     const double scale = OCTAVE / 2 * log2 (sum[j] / (double) n);
 
-    if (n > 0 && isfinite (scale))
+    if (n > 0 && isfinite (scale) && !fixed)
       r->p->set[set].scale[j] = (gint32) CLAMP (rint (scale),
           -RD_LEARNED_MAX_STEP, RD_LEARNED_MAX_STEP);
   }

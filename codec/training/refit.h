@@ -16,7 +16,8 @@ typedef struct
 } RdRefitData;
 
 /** rd_refit: sets the scales of all sets of @parameters to the standard deviations of coefficients, and context weights, tables and mean
- * magnitudes to what the encoder makes of the sequences with both quantisers at many levels. All else stays. Errors: those of @states;
+ * magnitudes to what the encoder makes of the sequences with both quantisers at many levels. All else stays, networks and
+ * the scales that they go with, too. Errors: those of @states;
  * RD_CODEC_ERROR, RD_ENTROPY_ERROR; ST_MODEL_ERROR_CANCELLED, ST_MODEL_ERROR_MEMORY. */
 gboolean rd_refit (const RdRefitData * data, RdLearnedParameters * parameters, GError ** error);
 

@@ -45,3 +45,13 @@ rd_scale_features_backward (const RdScaleJob * job, gsize d, gsize from,
     }
   }
 }
+
+void
+rd_scale_note_hidden (RdScalePass * pass, const float *hidden, gsize n)
+{
+  float largest = pass->hidden_max;
+
+  for (gsize i = 0; i < n; i++)
+    largest = MAX (largest, hidden[i]);
+  pass->hidden_max = largest;
+}

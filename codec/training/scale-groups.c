@@ -124,16 +124,6 @@ get_group (const RdScaleGroups * model, const float *rows, gsize n, guint g,
 }
 
 static void
-note_largest (GroupsPass * pass, const float *hidden, gsize n)
-{
-  float largest = pass->base.hidden_max;
-
-  for (gsize i = 0; i < n; i++)
-    largest = MAX (largest, hidden[i]);
-  pass->base.hidden_max = largest;
-}
-
-static void
 groups_forward (RdScalePass * base, RdScaleJob * job)
 {
   GroupsPass *pass = (GroupsPass *) base;
@@ -152,7 +142,7 @@ groups_forward (RdScalePass * base, RdScaleJob * job)
         pass->sum);
     memcpy (pass->hidden[g], pass->sum, n * sizeof (float));
     rd_relu (pass->hidden[g], n);
-    note_largest (pass, pass->hidden[g], n);
+    rd_scale_note_hidden (base, pass->hidden[g], n);
     rd_dense_forward (&model->out[g], &rows, pass->hidden[g], FALSE,
         pass->part);
     put_group (model, pass->part, job->n, g + 1, job->shift);

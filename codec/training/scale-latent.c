@@ -3,13 +3,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "codec/training/hyper-analysis.h"
-#include "codec/training/prior.h"
-#include "codec/training/scale-model.h"
+#include "codec/training/scale-latent.h"
 #include "models/sampler.h"
 
 #define LATENTS RD_SCALE_LATENTS
-#define LAYERS 4
+#define LAYERS RD_LATENT_LAYERS
 #define MIN_WIDTH 8
 /* A narrow density around 0 and latents that are mostly 0: they cost a few bits until they are worth more. */
 #define START_SCALE 0.15
@@ -18,17 +16,6 @@
 #define START_BIAS 0.25f
 /* The streams of random numbers begin behind the analysis network's. */
 #define SYNTHESIS_STREAM 256
-
-typedef struct
-{
-  RdScaleModel base;
-  const RdPriorClass *prior;
-  RdAnalysis analysis;
-  RdDense synthesis[LAYERS];    /* latents -> D / 8 -> D / 4 -> D / 2 -> D */
-  float *prior_values;          /* (LATENTS, n_values) */
-  double *derived;              /* (LATENTS, n_derived) */
-  RdArena arena;
-} Latent;
 
 typedef struct
 {
@@ -46,7 +33,7 @@ typedef struct
 } LatentPass;
 
 static void
-lay_out (Latent * model)
+lay_out (RdScaleLatent * model)
 {
   const gsize d = model->base.hidden_size;
   gsize width = LATENTS;
@@ -68,7 +55,7 @@ lay_out (Latent * model)
 static void
 latent_stepped (RdScaleModel * base)
 {
-  Latent *model = (Latent *) base;
+  RdScaleLatent *model = (RdScaleLatent *) base;
 
   for (gsize c = 0; c < LATENTS; c++)
     model->prior->derive (model->prior_values + c * model->prior->n_values,
@@ -78,7 +65,7 @@ latent_stepped (RdScaleModel * base)
 static void
 latent_free (RdScaleModel * base)
 {
-  Latent *model = (Latent *) base;
+  RdScaleLatent *model = (RdScaleLatent *) base;
 
   rd_arena_clear (&model->arena);
   g_free (model->derived);
@@ -88,7 +75,7 @@ latent_free (RdScaleModel * base)
 static gsize
 latent_parameters (const RdScaleModel * base, RdParameters * parameters)
 {
-  const Latent *model = (const Latent *) base;
+  const RdScaleLatent *model = (const RdScaleLatent *) base;
   const gsize first = parameters->n;
   g_autofree gchar *prior = g_strconcat ("prior.", model->prior->name, NULL);
 
@@ -105,7 +92,7 @@ latent_parameters (const RdScaleModel * base, RdParameters * parameters)
 }
 
 static void
-start (Latent * model, guint64 seed)
+start (RdScaleLatent * model, guint64 seed)
 {
   memset (model->arena.memory, 0, model->arena.n * sizeof (float));
   rd_analysis_start (&model->analysis, seed, START_DEVIATION);
@@ -125,7 +112,7 @@ start (Latent * model, guint64 seed)
 /* ---- passes ---- */
 
 static void
-lay_out_pass (LatentPass * pass, const Latent * model, gsize t)
+lay_out_pass (LatentPass * pass, const RdScaleLatent * model, gsize t)
 {
   const gsize d = model->base.hidden_size;
   RdArena *arena = &pass->arena;
@@ -155,7 +142,7 @@ latent_pass_free (RdScalePass * base)
 static RdScalePass *
 latent_pass_new (const RdScaleModel * base, gsize max_tokens, GError ** error)
 {
-  const Latent *model = (const Latent *) base;
+  const RdScaleLatent *model = (const RdScaleLatent *) base;
   LatentPass *pass = g_new0 (LatentPass, 1);
 
   pass->base.model = base;
@@ -177,7 +164,7 @@ window_of (const RdScaleJob * job)
 
 /* Bits are those of what is coded, and the gradient's always those under noise. */
 static void
-code (LatentPass * pass, const Latent * model, RdScaleJob * job)
+code (LatentPass * pass, const RdScaleLatent * model, RdScaleJob * job)
 {
   const gsize n_derived = model->prior->n_derived;
 
@@ -199,7 +186,7 @@ static void
 latent_forward (RdScalePass * base, RdScaleJob * job)
 {
   LatentPass *pass = (LatentPass *) base;
-  const Latent *model = (const Latent *) base->model;
+  const RdScaleLatent *model = (const RdScaleLatent *) base->model;
   const RdDensePass rows = {.t = job->n,.level = rd_scale_level (job->level) };
   const float *x = pass->coded;
 
@@ -213,13 +200,15 @@ latent_forward (RdScalePass * base, RdScaleJob * job)
     float *y = i < LAYERS - 1 ? pass->hidden[i] : job->shift;
 
     rd_dense_forward (&model->synthesis[i], &rows, x, FALSE, y);
+    if (i < LAYERS - 1)
+      rd_scale_note_hidden (base, y, job->n * model->synthesis[i].outputs);
     x = y;
   }
 }
 
 /* d_z += lambda times the bits' part. Whole numbers are what tables are made of: the density follows them. */
 static void
-code_backward (LatentPass * pass, const Latent * model,
+code_backward (LatentPass * pass, const RdScaleLatent * model,
     const RdScaleJob * job, const RdScaleGradient * gradient, float *d_z)
 {
   const gsize n_derived = model->prior->n_derived;
@@ -248,7 +237,7 @@ latent_backward (RdScalePass * base, const RdScaleJob * job,
     const RdScaleGradient * gradient)
 {
   LatentPass *pass = (LatentPass *) base;
-  const Latent *model = (const Latent *) base->model;
+  const RdScaleLatent *model = (const RdScaleLatent *) base->model;
   const gsize d = model->base.hidden_size;
   const RdDensePass rows = { job->n, rd_scale_level (job->level),
     &model->arena, gradient->parameters
@@ -273,14 +262,14 @@ latent_backward (RdScalePass * base, const RdScaleJob * job,
 
 static const RdScaleModelClass latent_class = {
   latent_free, latent_parameters, latent_pass_new, latent_pass_free,
-  latent_forward, latent_backward, latent_stepped, NULL
+  latent_forward, latent_backward, latent_stepped, rd_scale_latent_export
 };
 
 RdScaleModel *
 rd_scale_latent_new (gsize hidden_size, const RdPriorClass * prior,
     guint64 seed, GError ** error)
 {
-  Latent *model = g_new0 (Latent, 1);
+  RdScaleLatent *model = g_new0 (RdScaleLatent, 1);
 
   model->base = (RdScaleModel) {
   &latent_class, hidden_size};

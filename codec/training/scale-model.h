@@ -53,7 +53,7 @@ typedef struct
   void (*backward) (RdScalePass * pass, const RdScaleJob * job, const RdScaleGradient * gradient);
   /* After a change of the parameters. */
   void (*stepped) (RdScaleModel * model);
-  /* Whole numbers for rows of @set, hidden values up to @hidden_max apart. NULL: not for decoders yet. Errors RD_CODEC_ERROR_INPUT, for weights too large. */
+  /* Whole numbers for rows of @set, hidden values reaching @hidden_max. Error RD_CODEC_ERROR_INPUT for weights that are too large. */
   RdLearnedNetworks *(*export) (const RdScaleModel * model, guint set, float hidden_max, GError ** error);
 } RdScaleModelClass;
 
@@ -84,6 +84,8 @@ void rd_scale_features (const RdScaleJob * job, gsize hidden_size, gsize from, g
 void rd_scale_features_backward (const RdScaleJob * job, gsize hidden_size, gsize from, gsize to, const float *d_out,
     const RdScaleGradient * gradient);
 #define RD_SCALE_FEATURE_MAX 4
+/** rd_scale_note_hidden: keeps the largest of @n hidden values. */
+void rd_scale_note_hidden (RdScalePass * pass, const float *hidden, gsize n);
 
 /** rd_scale_level: @level as networks take it, -1 .. 1. */
 static inline float

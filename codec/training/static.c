@@ -302,6 +302,7 @@ rd_static_export (const RdStatic * codec, RdLearnedParameters * parameters)
 
   g_assert (parameters->hidden_size == d && parameters->n_knots == k);
   parameters->id[0] = '\0';
+  g_clear_pointer (&parameters->networks, rd_learned_networks_free);
   if (set->analysis == NULL)
     set->analysis = g_new (gfloat, d * d);
   for (gsize i = 0; i < d; i++) {

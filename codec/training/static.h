@@ -17,7 +17,8 @@ typedef struct _RdStatic RdStatic;
  * RD_CODEC_ERROR_INPUT for a set that is not there and bad parameters; ST_MODEL_ERROR_MEMORY. Freed by klass->free(). */
 RdStatic *rd_static_new (const RdLearnedParameters * start, guint set, GError ** error);
 
-/** rd_static_export: the trained arrays to their set of @parameters, a copy of what training started from; rd_refit() does the rest. */
+/** rd_static_export: the trained arrays to their set of @parameters, a copy of what training started from; rd_refit() does the rest. Networks are
+ * dropped. */
 void rd_static_export (const RdStatic * codec, RdLearnedParameters * parameters);
 
 static inline RdTrainable *

@@ -7,6 +7,9 @@
 #include "codec/training/refit.h"
 #include "codec/training/train-private.h"
 
+/* Of the adapters' gate where networks' ranges are found. */
+#define RANGE_LEVEL 48
+
 /* ---- states as the codec will see them ---- */
 
 /* @user_data: RdTraining. */
@@ -36,6 +39,20 @@ refit (RdTraining * t, const RdTrainExport * to, RdLearnedParameters * p,
   rd_training_tell (t, "fitting tables to %" G_GSIZE_FORMAT " sequences of %"
       G_GSIZE_FORMAT " tokens", to->sequences, t->options->length);
   return rd_refit (&data, p, error);
+}
+
+/* Networks' ranges are those that they have on the first sequence. */
+static gboolean
+export_codec (RdTraining * t, const RdTrainExport * to,
+    RdLearnedParameters * p, GError ** error)
+{
+  const RdTrainOptions *options = t->options;
+  const RdTrainableJob job = {.n = options->length,.x = t->x,.features =
+        options->set == 1 ? t->features : NULL,.frame = options->frame
+  };
+
+  return states_of (0, RANGE_LEVEL, t->x, t->features, t, error)
+      && to->codec_export (t->codec, &job, p, error);
 }
 
 /* ---- what the file says ---- */
@@ -105,7 +122,7 @@ run (RdTraining * t, const RdTrainOptions * options, const RdTrainExport * to,
       || !rd_training_load (t, error))
     return FALSE;
   p = rd_learned_parameters_copy (t->start);
-  if (!to->codec_export (t->codec, p, error))
+  if (!export_codec (t, to, p, error))
     return FALSE;
   set_adapters (t, p);
   set_texts (t, to, p);

@@ -9,7 +9,7 @@ typedef struct
 {
   /* rd_trainable_export(): writes what was trained to @parameters, those of the start; what depends on the states (scales, contexts, tables) is
    * fitted afterwards. */
-  gboolean (*codec_export) (const RdTrainable * codec, RdLearnedParameters * parameters, GError ** error);
+  gboolean (*codec_export) (RdTrainable * codec, const RdTrainableJob * job, RdLearnedParameters * parameters, GError ** error);
   const gchar *output;          /* path of the codec file */
   gsize sequences;              /* that tables are fitted to */
   const gchar *sources;         /* for the file: what the texts are, and their licences; or NULL */

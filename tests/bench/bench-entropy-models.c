@@ -1,16 +1,19 @@
 /* What networks are worth to a codec file as it is: trains each entropy model's networks on hidden states of some text, everything else of the file fixed, and
- * prints the bits a token of other text at two qualities, beside the file's own.
+ * prints the bits a token of other text at two qualities, beside the file's own: the trainer's estimate, and where files can hold the networks the real bytes of
+ * 64-token payloads by both quantisers, before and after tables and contexts were fitted anew.
  *
  * usage: bench-entropy-models MODEL CODEC TEXT OTHER-TEXT STEPS [NAME...]      one thread; a step is a sequence of 512 tokens
  * NAME: an entropy model; "bias": the autoregressive one, of which nothing but the last layers' biases is trained. */
+#include <glib/gstdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "codec/training/adamw.h"
 #include "codec/training/corpus.h"
-#include "codec/training/entropy-models.h"
-#include "codec/training/states.h"
 #include "codec/learned/learned.h"
+#include "codec/training/entropy-models.h"
+#include "codec/training/refit.h"
+#include "codec/training/states.h"
 
 #define LENGTH 512
 #define FRAME 64
@@ -138,6 +141,96 @@ train (const Bench * b, RdTrainable * model, RdTrainablePass * pass,
   return good;
 }
 
+/* ---- files ---- */
+
+/* Bits a token of the other text's payloads. */
+static double
+coded_bits (const Bench * b, RdLearnedParameters * p, guint level,
+    guint complexity, GError ** error)
+{
+  g_autofree gchar *path = NULL;
+  const gint fd = g_file_open_tmp ("codec-XXXXXX.gguf", &path, error);
+  const RdSettings settings = {.quality =
+        level * 100.0 / (RD_LEARNED_LEVELS - 1),.complexity = complexity
+  };
+  const RdRows rows = {.n = FRAME };
+  g_autoptr (GByteArray) out = g_byte_array_new ();
+  g_autoptr (RdCodec) codec = NULL;
+  gboolean packed;
+
+  if (fd < 0)
+    return -1;
+  g_close (fd, NULL);
+  if (rd_learned_parameters_save (p, path, error))
+    codec = rd_codec_new (path, 0, error);
+  g_unlink (path);
+  if (codec == NULL)
+    return -1;
+  rd_codec_set (codec, &settings);
+  for (gsize t = 0; t < OTHER_SEQUENCES * LENGTH; t += FRAME) {
+    if (!rd_codec_encode (codec, &rows, b->other + t * p->hidden_size, FALSE,
+            out, &packed, error))
+      return -1;
+  }
+  return 8.0 * out->len / (OTHER_SEQUENCES * LENGTH);
+}
+
+static gboolean
+print_coded (const Bench * b, RdLearnedParameters * p, const gchar * what,
+    GError ** error)
+{
+  for (guint complexity = 2; complexity <= 5; complexity += 3) {
+    g_print ("  %-20s %-9s", what, complexity > 2 ? "trellis" : "scalar");
+    for (guint i = 0; i < G_N_ELEMENTS (levels); i++) {
+      const double bits = coded_bits (b, p, levels[i], complexity, error);
+
+      if (bits < 0)
+        return FALSE;
+      g_print (" %8.2f", bits);
+    }
+    g_print ("\n");
+  }
+  return TRUE;
+}
+
+static gboolean
+give_states (gsize index, guint level, float *x, float *features,
+    gpointer user_data, GError ** error)
+{
+  const Bench *b = user_data;
+  const gsize row = LENGTH * b->codec->hidden_size;
+
+  (void) level;
+  (void) features;
+  (void) error;
+  memcpy (x, b->x + index * row, row * sizeof (float));
+  return TRUE;
+}
+
+static gboolean
+refit (const Bench * b, RdLearnedParameters * p, GError ** error)
+{
+  const RdRefitData data = {.sequences = SEQUENCES,.length = LENGTH,.states =
+        give_states,.user_data = (gpointer) b,.threads = 1
+  };
+
+  return rd_refit (&data, p, error) && print_coded (b, p, "fitted anew", error);
+}
+
+static gboolean
+try_file (const Bench * b, RdTrainable * model, const gchar * name,
+    GError ** error)
+{
+  const RdTrainableJob job = job_of (b, b->x, 0, 0, NULL);
+  g_autoptr (RdLearnedParameters) p = NULL;
+
+  if (!g_str_equal (name, "static") && !g_str_equal (name, "autoregressive"))
+    return TRUE;
+  p = rd_learned_parameters_copy (b->codec);
+  return rd_trainable_export (model, &job, p, error)
+      && print_coded (b, p, "file", error) && refit (b, p, error);
+}
+
 static gboolean
 try_model (const Bench * b, const gchar * name, gboolean contexts,
     GError ** error)
@@ -151,8 +244,7 @@ try_model (const Bench * b, const gchar * name, gboolean contexts,
   gboolean good;
 
   if (!contexts)
-    memset (start->set[0].weights, 0,
-        2 * start->hidden_size * sizeof (gint32));
+    memset (start->set[0].weights, 0, 2 * start->hidden_size * sizeof (gint32));
   model = rd_trainable_new_by_name (bias ? "autoregressive" : name, start, 0,
       SEED, error);
   if (model == NULL)
@@ -166,6 +258,7 @@ try_model (const Bench * b, const gchar * name, gboolean contexts,
     for (guint i = 0; i < G_N_ELEMENTS (levels); i++)
       g_print (" %8.2f", other_bits (b, pass, levels[i], y));
     g_print ("   %.0f s\n", cpu_seconds () - began);
+    good = !contexts || try_file (b, model, name, error);
   }
   if (pass != NULL)
     model->klass->pass_free (pass);

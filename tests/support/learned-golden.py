@@ -101,7 +101,7 @@ def set_parts(rng, s, d, knots, shape):
 
 def make_codec(rng, d, knots, constants, side_info, shape):
     tables = make_tables(rng, constants)
-    entries = [("general.architecture", "s", "rdcodec"), ("general.name", "s", "golden"), ("rdcodec.version", "I", 1),
+    entries = [("general.architecture", "s", "rdcodec"), ("general.name", "s", "golden"), ("rdcodec.version", "I", 3 if "networks" in shape else 1),
                ("rdcodec.model.id", "s", "" if d % 2 else "0123456789abcdef" * 4), ("rdcodec.model.name", "s", "none"),
                ("rdcodec.split_layer", "H", 7), ("rdcodec.hidden_size", "I", d), ("rdcodec.side_info", "s", side_info),
                ("rdcodec.level.coarsest", "i", shape["coarsest"]), ("rdcodec.knots", "b", knots),
@@ -111,6 +111,8 @@ def make_codec(rng, d, knots, constants, side_info, shape):
                ("rdcodec.tables.cumulative", "H", [c for t in tables for c in t[3]]),
                ("rdcodec.tables.magnitude", "H", [rng.randint(0, 4080) if rng.random() < 0.2 else rng.randint(0, 99)
                                                   for _ in range(2 * SCALES)])]
+    if "networks" in shape:
+        entries += network_entries(rng, d, *shape["networks"])
     if side_info == "blocks":
         entries.append(("rdcodec.side_info.blocks", "I", 2))
     tensors = [("constants", F32, [numbers(rng, d, 50, 0.2) for _ in range(constants)])] if constants else []
@@ -118,6 +120,23 @@ def make_codec(rng, d, knots, constants, side_info, shape):
         more = set_parts(rng, s, d, len(knots), shape)
         entries, tensors = entries + more[0], tensors + more[1]
     return write_gguf(entries, tensors)
+
+
+def network_entries(rng, d, groups, width, s):
+    """Of an autoregressive model: scales move by an octave or so."""
+    starts = [d * g // groups for g in range(groups + 1)]
+    layers, weights, biases = [], [], []
+    for g in range(1, groups):
+        for inputs, outputs, shift, bias in ((2 * (starts[g] - starts[g - 1]), width, 11, 1 << 17),
+                                             (width, starts[g + 1] - starts[g], 12, 1 << 20)):
+            layers += [inputs, outputs, shift]
+            weights += [rng.randint(-1, 1) * rng.randint(0, 2047) for _ in range(inputs * outputs)]
+            biases += [rng.randint(-bias, bias) for _ in range(outputs)] + [rng.randint(-bias >> 6, bias >> 6) for _ in range(outputs)]
+    weights[:2] = [32767, -32768]
+    units = [min(16384, round(4096 * a / (2 ** (i / 8 - 6) + 0.5))) for a in (1, 1.3) for i in range(SCALES)]
+    return [("rdcodec.entropy", "s", "autoregressive"), ("rdcodec.networks.set", "I", s),
+            ("rdcodec.networks.layers", "I", layers), ("rdcodec.networks.units", "I", units),
+            ("rdcodec.networks.biases", "i", biases), ("rdcodec.networks.weights", "h", weights)]
 
 
 # ---- payloads ----
@@ -178,6 +197,10 @@ SHAPES = {
     "d33": (33, [0, 1, 127], 2, "blocks", dict(coarsest=8192, reach=2600, offset=700, scale="h", matrix=F16, subnormal=0.2, extras=True)),
     "d64": (64, [0, 20, 64, 100, 127], 1, "embedding",
             dict(coarsest=600, reach=900, offset=300, scale="i", matrix=F16, subnormal=0, extras=False)),
+    "n33": (33, [0, 70, 127], 1, "embedding",
+            dict(coarsest=900, reach=700, offset=200, scale="i", matrix=F16, subnormal=0, extras=False, networks=(7, 12, 0))),
+    "n9": (9, [0, 127], 0, "embedding",
+           dict(coarsest=700, reach=600, offset=100, scale="i", matrix=F32, subnormal=0, extras=False, networks=(2, 5, 1))),
 }
 CASES = {
     "d1": [(n, level, flags) for n, level in ((1, 0), (7, 127), (8, 5), (9, 64), (63, 1), (64, 126), (65, 99), (130, 31))
@@ -187,6 +210,8 @@ CASES = {
     "d33": [(1, 1, 0), (1, 90, FEATURES), (7, 0, SCALAR), (8, 3, LENGTHS), (17, 2, FEATURES), (63, 127, LENGTHS | SCALAR | FEATURES),
             (65, 44, LENGTHS)],
     "d64": [(1, 100, 0), (1, 12, SCALAR), (9, 70, SCALAR), (64, 71, 0), (65, 20, FEATURES | SCALAR), (130, 63, LENGTHS)],
+    "n33": [(1, 127, 0), (7, 90, SCALAR), (8, 60, 0), (65, 33, LENGTHS), (64, 0, SCALAR), (17, 45, FEATURES)],
+    "n9": [(1, 64, FEATURES), (9, 127, FEATURES | SCALAR), (65, 1, FEATURES), (8, 80, 0)],
 }
 NAMES = {0: "trellis", SCALAR: "scalar", FEATURES: "features", LENGTHS: "lengths"}
 

@@ -101,7 +101,8 @@ class File:
     def __init__(self, data):
         gguf = Gguf(data)
         self.keys = gguf.keys
-        assert self.key("version") in (1, 2)
+        assert self.key("version") in (1, 2, 3)
+        self.networks = Networks(self) if self.key("version") == 3 else None
         self.hidden, self.coarsest, self.knots = self.key("hidden_size"), self.key("level.coarsest"), self.key("knots")
         self.constants = gguf.tensors.get("constants", [])
         self.sets = [Set(gguf, s, len(self.knots)) for s in range(1 if self.key("side_info") == "none" else 2)]
@@ -125,6 +126,59 @@ class File:
         return [common + x + (y - x) * (level - a) // (b - a) for x, y in zip(low, high)]
 
 
+# ---- networks ----
+
+class Networks:
+    def __init__(self, file):
+        numbers = iter(file.key("networks.layers"))
+        biases, weights = iter(file.key("networks.biases")), iter(file.key("networks.weights"))
+        self.entropy, self.set, self.layers = file.key("entropy"), file.key("networks.set"), []
+        assert self.entropy == "autoregressive"
+        for inputs, outputs, shift in zip(numbers, numbers, numbers):
+            bias, slope = [next(biases) for _ in range(outputs)], [next(biases) for _ in range(outputs)]
+            rows = [[next(weights) for _ in range(inputs)] for _ in range(outputs)]
+            self.layers.append((rows, bias, slope, shift))
+        units = file.key("networks.units")
+        self.units = {True: units[:SCALES], False: units[SCALES:]}
+        groups = len(self.layers) // 2 + 1
+        self.starts = [file.key("hidden_size") * g // groups for g in range(groups + 1)]
+
+
+def clamp(x, low, high):
+    return max(low, min(high, x))
+
+
+def layer_sums(layer, level, inputs):
+    rows, bias, slope, _ = layer
+    return [b + s * level + sum(w * x for w, x in zip(row, inputs)) for row, b, s in zip(rows, bias, slope)]
+
+
+def shifted(total, bits):
+    return (total + (1 << bits >> 1)) >> bits
+
+
+class Shifts:
+    """What the networks say of one token's scales, a group at a time."""
+
+    def __init__(self, networks, scalar, level):
+        self.networks, self.units, self.level, self.group = networks, networks.units[scalar], level, 1
+        self.sums = [0] * len(networks.layers[0][0])
+        self.values = [0] * networks.starts[1]
+
+    def next_group(self, symbols, scales):
+        """From the symbols so far and the static logarithms of their scales."""
+        inputs, g = [], self.group
+        for j in range(self.networks.starts[g - 1], self.networks.starts[g]):
+            unit = self.units[clamp_scale((scales[j] + 1552) >> 5)]
+            f = clamp(shifted(clamp(symbols[j], -32767, 32767) * unit, 4), -1024, 1024)
+            inputs += [f, abs(f)]
+        first, second = self.networks.layers[2 * g - 2], self.networks.layers[2 * g - 1]
+        self.sums = [a + b for a, b in zip(self.sums, layer_sums(first, self.level, inputs))]
+        hidden = [clamp(shifted(x, first[3]), 0, 4095) for x in self.sums]
+        self.values += [clamp(shifted(x, second[3]), -4096, 4096) for x in layer_sums(second, self.level, hidden)]
+        self.group += 1
+
+
 # ---- contexts and values of one token ----
 
 def lg(x):
@@ -145,11 +199,18 @@ class Token:
         self.log_steps = file.log_steps(s, level, scalar)
         self.whole = self.whole_mean = 48
         self.near = self.near_mean = 32
-        self.state, self.coefficients = 0, []
+        self.state, self.coefficients, self.symbols = 0, [], []
+        with_shifts = file.networks and file.networks.set == s
+        self.shifts = Shifts(file.networks, scalar, level) if with_shifts else None
+        self.scales = [a - b - 32 * step for a, b in zip(self.set.scale, self.log_steps)]
 
     def nominal(self):
         j = len(self.coefficients)
-        return self.set.scale[j] - self.log_steps[j] - 32 * self.step
+        if not self.shifts:
+            return self.scales[j]
+        if j == len(self.shifts.values):
+            self.shifts.next_group(self.symbols, self.scales)
+        return self.scales[j] + self.shifts.values[j]
 
     def table(self):
         whole_weight, near_weight = self.set.weights[len(self.coefficients)]
@@ -159,16 +220,18 @@ class Token:
 
     def add(self, k):
         """The symbol of the next coefficient."""
+        nominal = self.nominal()
         size, sign = abs(k), (k > 0) - (k < 0)
         if size > MAX_SYMBOL:
             raise Damage("symbol")
-        a, e = min(size, 255) * 16, self.file.magnitude[self.scalar][clamp_scale((self.nominal() + 1552) >> 5)]
+        a, e = min(size, 255) * 16, self.file.magnitude[self.scalar][clamp_scale((nominal + 1552) >> 5)]
         self.whole, self.whole_mean = self.whole + a, self.whole_mean + e
         self.near += a - (self.near >> 5)
         self.near_mean += e - (self.near_mean >> 5)
         r = k if self.scalar else 2 * k - (self.state & 1) * sign
         b0, b1, b2 = self.state & 1, self.state >> 1 & 1, self.state >> 2
         self.state = (b1 ^ b0) | (b2 ^ size & 1) << 1 | b0 << 2
+        self.symbols.append(k)
         self.coefficients.append(f32(r * step_of(self.log_steps[len(self.coefficients)] + 32 * self.step)))
 
 

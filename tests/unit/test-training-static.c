@@ -105,16 +105,15 @@ static double
 rate (const Fixture * f, gsize place, double value, double scale)
 {
   const RdStaticPass *pass = (const RdStaticPass *) f->pass;
+  const gsize at = place % D * RD_BLOCK_ROWS + place / D;
   const double noisy = value + (double) pass->noise[place];
   const double table = scale + f->correction[place];
-  const double frozen = pass->tables[place % D * RD_BLOCK_ROWS + place / D]
-      / 8.0 - 6;
+  const double frozen = pass->tables[at] / 8.0 - 6;
 
   if (f->job.noise)
     return laplace_bits (noisy, f->clamped[place] ? frozen : table);
   return laplace_bits (noisy, frozen) + (f->clamped[place] ? 0 :
-      laplace_bits (pass->symbols[place % D * RD_BLOCK_ROWS + place / D],
-          table));
+      laplace_bits (pass->symbols[at], table));
 }
 
 static double
