@@ -106,16 +106,26 @@ class File:
         self.hidden, self.coarsest, self.knots = self.key("hidden_size"), self.key("level.coarsest"), self.key("knots")
         self.constants = gguf.tensors.get("constants", [])
         self.sets = [Set(gguf, s, len(self.knots)) for s in range(1 if self.key("side_info") == "none" else 2)]
-        magnitude, cumulative, at = self.key("tables.magnitude"), self.key("tables.cumulative"), 0
+        magnitude = self.key("tables.magnitude")
         self.magnitude = {True: magnitude[:SCALES], False: magnitude[SCALES:]}
-        self.tables = []
-        for low, count, golomb in zip(self.key("tables.min"), self.key("tables.count"), self.key("tables.golomb")):
-            self.tables.append((low, count, golomb, cumulative[at:at + count + 2]))
-            at += count + 2
-        assert at == len(cumulative) and len(self.tables) == TABLES
+        self.tables = self.read_tables("tables")
+        assert len(self.tables) == TABLES
+        self.tables += self.networks.latents if self.networks else []
 
     def key(self, name):
         return self.keys["rdcodec." + name]
+
+    def read_tables(self, name):
+        tables, cumulative, at = [], self.key(name + ".cumulative"), 0
+        for low, count, golomb in zip(self.key(name + ".min"), self.key(name + ".count"), self.key(name + ".golomb")):
+            tables.append((low, count, golomb, cumulative[at:at + count + 2]))
+            at += count + 2
+        assert at == len(cumulative)
+        return tables
+
+    def latents(self, s):
+        """How many a token of this set has."""
+        return len(self.networks.latents) if self.networks and self.networks.set == s else 0
 
     def log_steps(self, s, level, scalar):
         """Logarithm of the step of each coefficient for a token step of 0."""
@@ -133,7 +143,7 @@ class Networks:
         numbers = iter(file.key("networks.layers"))
         biases, weights = iter(file.key("networks.biases")), iter(file.key("networks.weights"))
         self.entropy, self.set, self.layers = file.key("entropy"), file.key("networks.set"), []
-        assert self.entropy == "autoregressive"
+        assert self.entropy in ("autoregressive", "hyperprior-factorized", "hyperprior-fourier")
         for inputs, outputs, shift in zip(numbers, numbers, numbers):
             bias, slope = [next(biases) for _ in range(outputs)], [next(biases) for _ in range(outputs)]
             rows = [[next(weights) for _ in range(inputs)] for _ in range(outputs)]
@@ -142,6 +152,7 @@ class Networks:
         self.units = {True: units[:SCALES], False: units[SCALES:]}
         groups = len(self.layers) // 2 + 1
         self.starts = [file.key("hidden_size") * g // groups for g in range(groups + 1)]
+        self.latents = file.read_tables("latents") if self.entropy != "autoregressive" else []
 
 
 def clamp(x, low, high):
@@ -160,8 +171,14 @@ def shifted(total, bits):
 class Shifts:
     """What the networks say of one token's scales, a group at a time."""
 
-    def __init__(self, networks, scalar, level):
+    def __init__(self, networks, scalar, level, latents):
         self.networks, self.units, self.level, self.group = networks, networks.units[scalar], level, 1
+        if latents:
+            self.values = [clamp(z, -127, 127) for z in latents]
+            for i, layer in enumerate(networks.layers):
+                low, high = (-4096, 4096) if i + 1 == len(networks.layers) else (0, 4095)
+                self.values = [clamp(shifted(x, layer[3]), low, high) for x in layer_sums(layer, level, self.values)]
+            return
         self.sums = [0] * len(networks.layers[0][0])
         self.values = [0] * networks.starts[1]
 
@@ -194,14 +211,14 @@ def clamp_scale(i):
 class Token:
     """Tables of a token's coefficients, and what its symbols mean."""
 
-    def __init__(self, file, s, level, scalar, step):
+    def __init__(self, file, s, level, scalar, step, latents):
         self.file, self.set, self.scalar, self.step = file, file.sets[s], scalar, step
         self.log_steps = file.log_steps(s, level, scalar)
         self.whole = self.whole_mean = 48
         self.near = self.near_mean = 32
         self.state, self.coefficients, self.symbols = 0, [], []
         with_shifts = file.networks and file.networks.set == s
-        self.shifts = Shifts(file.networks, scalar, level) if with_shifts else None
+        self.shifts = Shifts(file.networks, scalar, level, latents) if with_shifts else None
         self.scales = [a - b - 32 * step for a, b in zip(self.set.scale, self.log_steps)]
 
     def nominal(self):
@@ -268,6 +285,9 @@ class Block:
     def __init__(self, file, s, level, scalar, n, choose):
         w, self.raw, self.lines, self.tables = padded(n), 1 + len(file.constants), [], []
         self.choose = choose
+        latents = [self.line([TABLES + i] * n + [PADDING] * (w - n)) for i in range(file.latents(s))]
+        if any(z for line in latents for z in line[n:]):
+            raise Damage("padding")
         self.modes = self.line([MODE] * n + [PADDING] * (w - n))
         if any(not 0 <= m <= (self.raw if t < n else 0) for t, m in enumerate(self.modes)):
             raise Damage("mode")
@@ -275,7 +295,8 @@ class Block:
         steps = self.line([STEP if c else PADDING for c in coded])
         if any(not -32 <= d <= 31 or d and not c for d, c in zip(steps, coded)):
             raise Damage("step")
-        self.tokens = [Token(file, s, level, scalar, d) if c else None for d, c in zip(steps, coded)]
+        self.tokens = [Token(file, s, level, scalar, d, [line[t] for line in latents]) if c else None
+                       for t, (d, c) in enumerate(zip(steps, coded))]
         for _ in range(file.hidden):
             values = self.line([token.table() if token else PADDING for token in self.tokens])
             for token, k in zip(self.tokens, values):
@@ -293,7 +314,7 @@ class Block:
 
 def decode_block(file, s, level, flags, n, stream, raw, features):
     """Rows of floats; raw(size) gives the bytes of a row as it is."""
-    decoder = rdrans.Decoder(file.tables, lanes(n), (file.hidden + 2) * padded(n), stream)
+    decoder = rdrans.Decoder(file.tables, lanes(n), (file.latents(s) + file.hidden + 2) * padded(n), stream)
     block = Block(file, s, level, bool(flags & SCALAR), n, decoder.take)
     decoder.finish()
     rows = []

@@ -4,11 +4,13 @@
 #include "tests/support/learned-tools.h"
 
 #include <glib/gstdio.h>
+#include <math.h>
 #include <string.h>
 
 #define D 20
 #define GROUPS 4
 #define WIDTH 6
+#define LATENTS 3
 
 static void
 fill (RdLearnedNetworks * n)
@@ -39,6 +41,26 @@ make (void)
   return p;
 }
 
+/* With latents in place of groups. */
+static RdLearnedParameters *
+make_latents (void)
+{
+  const RdNetworkLayer layers[] = { {.inputs = LATENTS,.outputs = WIDTH,.shift =
+          4}, {.inputs = WIDTH,.outputs = D,.shift = 12}
+  };
+  static const guint16 cumulative[] = { 0, 1000, 16000, 16200, 16384 };
+  RdLearnedParameters *p = rd_test_parameters (D, RD_SIDE_INFO_NONE, 1);
+
+  p->networks = rd_learned_networks_new ("hyperprior-any", 0, layers, 2);
+  fill (p->networks);
+  for (guint i = 0; i < LATENTS; i++)
+    p->networks->latents[i] = (RdLearnedTable) {
+    -1, 3, 1, g_memdup2 (cumulative, sizeof cumulative)};
+  for (gsize i = 0; i < p->networks->n_analysis; i++)
+    p->networks->analysis[i] = (gfloat) (i * 31 % 17) / 64 - 0.125f;
+  return p;
+}
+
 static void
 assert_same (const RdLearnedNetworks * a, const RdLearnedNetworks * b)
 {
@@ -54,6 +76,16 @@ assert_same (const RdLearnedNetworks * a, const RdLearnedNetworks * b)
       RD_NETWORK_UNITS * 4);
   g_assert_cmpmem (a->weights, a->n_weights * 2, b->weights, b->n_weights * 2);
   g_assert_cmpmem (a->biases, a->n_biases * 4, b->biases, b->n_biases * 4);
+  g_assert_cmpuint (a->n_latents, ==, b->n_latents);
+  g_assert_cmpmem (a->analysis, a->n_analysis * sizeof (gfloat), b->analysis,
+      b->n_analysis * sizeof (gfloat));
+  for (guint i = 0; i < a->n_latents; i++) {
+    g_assert_cmpint (a->latents[i].min, ==, b->latents[i].min);
+    g_assert_cmpuint (a->latents[i].golomb, ==, b->latents[i].golomb);
+    g_assert_cmpmem (a->latents[i].cumulative,
+        (a->latents[i].n_values + 2) * 2, b->latents[i].cumulative,
+        (b->latents[i].n_values + 2) * 2);
+  }
 }
 
 /* With adapters of the model and without. */
@@ -62,8 +94,9 @@ test_files (void)
 {
   static const RdTestMatrix matrices[] = { {"blk.0.attn_q.weight", D, 64} };
 
-  for (guint adapters = 0; adapters < 2; adapters++) {
-    g_autoptr (RdLearnedParameters) p = make ();
+  for (guint i = 0; i < 4; i++) {
+    const gboolean adapters = i & 1;
+    g_autoptr (RdLearnedParameters) p = i & 2 ? make_latents () : make ();
     g_autoptr (RdLearnedParameters) copy = rd_learned_parameters_copy (p);
     g_autoptr (RdLearnedParameters) back = NULL;
     g_autoptr (GError) error = NULL;
@@ -113,6 +146,18 @@ static const Case cases[] = {
   {"rdcodec.networks.biases", WIDTH, 1 << 24, "larger than 32 bits"},
 };
 
+static const Case latent_cases[] = {
+  {"rdcodec.latents.min", G_MAXSIZE, 0, "latents.min has not as many"},
+  {"rdcodec.latents.count", 1, 0, "count has a number that is out of range"},
+  {"rdcodec.latents.count", 1, 900, "count has a number that is out of range"},
+  {"rdcodec.latents.count", 1, 4, "cumulative has a number that is out of"},
+  {"rdcodec.latents.golomb", 2, 13, "golomb has a number that is out of range"},
+  {"rdcodec.latents.cumulative", 0, 16385, "cumulative has a number that is"},
+  {"rdcodec.networks.layers", 1, WIDTH + 1, "weights has not as many numbers"},
+  {"rdcodec.networks.biases", 0, G_MAXINT32, "larger than 32 bits"},
+  {"rdcodec.networks.units", 0, 16385, "units has a number that is out of"},
+};
+
 static void
 change_key (StGgufWriter * writer, const StGguf * base, const Case * c)
 {
@@ -134,14 +179,13 @@ change_key (StGgufWriter * writer, const StGguf * base, const Case * c)
 }
 
 static void
-test_wrong_files (void)
+check_wrong_files (RdLearnedParameters * p, const Case * wrongs, gsize n)
 {
-  g_autoptr (RdLearnedParameters) p = make ();
   g_autofree gchar *path = rd_test_save (p);
   g_autofree gchar *wrong = g_strconcat (path, "-wrong.gguf", NULL);
   g_autoptr (StGguf) base = st_gguf_open (path, NULL);
 
-  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+  for (gsize i = 0; i < n; i++) {
     g_autoptr (StGgufWriter) writer = st_gguf_writer_new ();
     g_autoptr (GError) error = NULL;
 
@@ -149,16 +193,54 @@ test_wrong_files (void)
     for (guint64 t = 0; t < st_gguf_n_tensors (base); t++)
       g_assert_true (st_gguf_writer_copy_tensor (writer, base,
               st_gguf_tensor (base, t), NULL));
-    change_key (writer, base, &cases[i]);
+    change_key (writer, base, &wrongs[i]);
     g_assert_true (st_gguf_writer_write (writer, wrong, NULL));
     g_assert_null (rd_learned_parameters_load (wrong, &error));
     g_test_message ("%s", error->message);
     g_assert_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT);
     g_assert_nonnull (strstr (error->message, wrong));
-    g_assert_nonnull (strstr (error->message, cases[i].message));
+    g_assert_nonnull (strstr (error->message, wrongs[i].message));
   }
   g_unlink (path);
   g_unlink (wrong);
+}
+
+static void
+test_wrong_files (void)
+{
+  g_autoptr (RdLearnedParameters) groups = make ();
+  g_autoptr (RdLearnedParameters) latents = make_latents ();
+
+  check_wrong_files (groups, cases, G_N_ELEMENTS (cases));
+  check_wrong_files (latents, latent_cases, G_N_ELEMENTS (latent_cases));
+}
+
+/* A codec file without what only encoders need, or with NaN in it, is refused, too. */
+static void
+test_wrong_analysis (void)
+{
+  g_autoptr (RdLearnedParameters) p = make_latents ();
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *path = rd_test_save (p);
+  g_autoptr (StGguf) base = st_gguf_open (path, NULL);
+  g_autoptr (StGgufWriter) writer = st_gguf_writer_new ();
+
+  st_gguf_writer_copy_metadata (writer, base);
+  for (guint64 t = 0; t < st_gguf_n_tensors (base); t++) {
+    const StTensor *tensor = st_gguf_tensor (base, t);
+
+    if (!g_str_equal (tensor->name, "latents.analysis"))
+      g_assert_true (st_gguf_writer_copy_tensor (writer, base, tensor, NULL));
+  }
+  g_assert_true (st_gguf_writer_write (writer, path, NULL));
+  g_assert_null (rd_learned_parameters_load (path, &error));
+  g_assert_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT);
+  g_assert_nonnull (strstr (error->message, "tensor latents.analysis is not"));
+  g_clear_error (&error);
+  g_unlink (path);
+  p->networks->analysis[5] = NAN;
+  g_assert_false (rd_learned_parameters_check (p, &error));
+  g_assert_nonnull (strstr (error->message, "NaN"));
 }
 
 static void
@@ -243,6 +325,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/learned/networks/files", test_files);
   g_test_add_func ("/learned/networks/wrong-files", test_wrong_files);
+  g_test_add_func ("/learned/networks/wrong-analysis", test_wrong_analysis);
   g_test_add_func ("/learned/networks/wrong-shapes", test_wrong_shapes);
   g_test_add_func ("/learned/networks/extremes", test_extremes);
   return g_test_run ();
