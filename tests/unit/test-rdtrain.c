@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
 
 #include "models/tokenizer/tokenizer.h"
 #include "tests/support/test-model.h"
@@ -104,6 +105,14 @@ test_usage (void)
     {{"export", "--help"}, 0, "rdtrain export --model model.gguf"},
     {{"export", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK"}, 2,
         "--output"},
+    {{"evaluate", "--help"}, 0, "rdtrain evaluate --model model.gguf"},
+    {{"evaluate", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
+            "-o", "OUT"}, 2, "--testset=JSON"},
+    {{"evaluate", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
+            "-o", "OUT", "--testset", "WINDOWS", "--frames=0"}, 2, "--frames"},
+    {{"evaluate", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
+            "-o", "OUT", "--testset", "WINDOWS", "--lambdas=x"}, 2,
+        "--lambdas"},
     {{"--help"}, 0, "from-scratch"},
     {{"from-scratch", "--help"}, 0, "rdtrain from-scratch --text novels"},
     {{"from-scratch", "--help-model"}, 0, "--kv-heads"},
@@ -332,6 +341,87 @@ test_trains (void)
   g_unlink (training);
 }
 
+/* Windows with what the tiny model's tokenizer makes of the text: every byte is a token or part of one. */
+static void
+write_windows (void)
+{
+  g_autoptr (StGguf) gguf = st_gguf_open (model, NULL);
+  g_autoptr (StTokenizer) tokenizer = st_tokenizer_new (gguf, NULL);
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (GString) json = g_string_new ("{\"windows\": [{\"domain\": \"a\","
+      " \"ids\": [");
+  g_autofree gchar *content = NULL;
+  gsize len;
+
+  g_assert_true (g_file_get_contents (text, &content, &len, NULL));
+  st_tokenizer_encode (tokenizer, content, len, FALSE, ids, NULL);
+  for (guint i = 500; i < 530; i++)
+    g_string_append_printf (json, "%s%d", i > 500 ? ", " : "",
+        g_array_index (ids, gint32, i));
+  g_string_append (json, "]}]}");
+  g_file_set_contents (windows, json->str, -1, NULL);
+}
+
+static double
+point_value (JsonArray * points, guint index, const gchar * name)
+{
+  return json_object_get_double_member (json_array_get_object_element (points,
+          index), name);
+}
+
+static double
+point_bits (JsonArray * points, guint index, const gchar * frame)
+{
+  return json_object_get_double_member (json_object_get_object_member
+      (json_array_get_object_element (points, index), "bpt"), frame);
+}
+
+/* What matters less costs fewer bits and leaves more of a divergence; a hyper-prior's networks see the frame. */
+static void
+check_evaluation (void)
+{
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  JsonObject *root;
+  JsonArray *points;
+
+  g_assert_true (json_parser_load_from_file (parser, out, NULL));
+  root = json_node_get_object (json_parser_get_root (parser));
+  g_assert_nonnull (strstr (json_object_get_string_member (root, "training"),
+          "codec=hyperprior-fourier"));
+  points = json_object_get_array_member (root, "points");
+  g_assert_cmpuint (json_array_get_length (points), ==, 2);
+  g_assert_cmpfloat (point_bits (points, 0, "8"), >, point_bits (points, 1,
+          "8"));
+  g_assert_cmpfloat (point_value (points, 0, "kl"), <, point_value (points, 1,
+          "kl"));
+  g_assert_cmpfloat (point_bits (points, 0, "8"), !=, point_bits (points, 0,
+          "1"));
+  g_assert_cmpfloat (point_value (points, 0, "reference_perplexity"), ==,
+      point_value (points, 1, "reference_perplexity"));
+  g_assert_cmpfloat (point_value (points, 0, "perplexity"), >, 1);
+  g_assert_cmpfloat (point_value (points, 0, "head_ns_per_token"), >, 0);
+}
+
+static void
+test_evaluate (void)
+{
+  static const Case train = { {"train", "-q", "-m", "MODEL", "-s", "START",
+          "-t", "TEXT", "-c", "CHECK", "--tokens=500", "--length=32",
+      "--held-out=2", "--entropy-model=hyperprior-fourier"}, 0, ""
+  };
+  static const Case evaluate = { {"evaluate", "-q", "-m", "MODEL", "-s",
+          "START", "-t", "TEXT", "-c", "CHECK", "--testset", "WINDOWS",
+      "--lambdas=1e-4,1e-2", "--frames=8,1", "-o", "OUT"}, 0, ""
+  };
+
+  write_windows ();
+  run_case (&train);
+  run_case (&evaluate);
+  check_evaluation ();
+  g_unlink (training);
+  g_unlink (out);
+}
+
 static void
 make_start (void)
 {
@@ -364,27 +454,6 @@ test_interrupt_from_scratch (void)
   };
 
   interrupt_twice (arguments);
-}
-
-/* Windows with what the tiny model's tokenizer makes of the text: every byte is a token or part of one. */
-static void
-write_windows (void)
-{
-  g_autoptr (StGguf) gguf = st_gguf_open (model, NULL);
-  g_autoptr (StTokenizer) tokenizer = st_tokenizer_new (gguf, NULL);
-  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
-  g_autoptr (GString) json = g_string_new ("{\"windows\": [{\"domain\": \"a\","
-      " \"ids\": [");
-  g_autofree gchar *content = NULL;
-  gsize len;
-
-  g_assert_true (g_file_get_contents (text, &content, &len, NULL));
-  st_tokenizer_encode (tokenizer, content, len, FALSE, ids, NULL);
-  for (guint i = 500; i < 530; i++)
-    g_string_append_printf (json, "%s%d", i > 500 ? ", " : "",
-        g_array_index (ids, gint32, i));
-  g_string_append (json, "]}]}");
-  g_file_set_contents (windows, json->str, -1, NULL);
 }
 
 static void
@@ -425,6 +494,7 @@ main (int argc, char **argv)
   g_test_add_func ("/rdtrain/from-scratch", test_from_scratch);
   g_test_add_func ("/rdtrain/interrupt", test_interrupt);
   g_test_add_func ("/rdtrain/trains", test_trains);
+  g_test_add_func ("/rdtrain/evaluate", test_evaluate);
   g_test_add_func ("/rdtrain/interrupt-training", test_interrupt_training);
   g_test_add_func ("/rdtrain/interrupt-from-scratch",
       test_interrupt_from_scratch);
