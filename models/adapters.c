@@ -92,11 +92,14 @@ st_model_adapters_add (StModelAdapters * adapters, const gchar * name,
     const float *b)
 {
   StModelAdapter *adapter = g_new (StModelAdapter, 1);
+  g_autofree float *transposed = g_new (float, rank * outputs);
   gchar *key = g_strdup (name);
 
   g_assert (rank > 0 && !g_hash_table_contains (adapters->table, name));
   store (&adapter->a, rank, inputs, a);
-  store (&adapter->b, outputs, rank, b);
+  for (gsize i = 0; i < rank * outputs; i++)
+    transposed[i % rank * outputs + i / rank] = b[i];
+  store (&adapter->b, rank, outputs, transposed);
   adapter->scale = alpha / (float) rank;
   adapters->rank = MAX (adapters->rank, rank);
   adapters->bytes += bytes_of (&adapter->a) + bytes_of (&adapter->b);

@@ -9,7 +9,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   StMatrix a;                   /* (r, inputs) */
-  StMatrix b;                   /* (outputs, r) */
+  StMatrix b;                   /* (r, outputs): transposed */
   float scale;                  /* alpha / r */
 } StModelAdapter;
 

@@ -2,9 +2,6 @@
  * row's result independent of the rows beside it. */
 #include "models/llama.h"
 
-/* Rows that one work item adds. */
-#define GROUP_ROWS 16
-
 /* The adapter of a matrix of block @block, if there is one: it must fit, also where this range does not use it. */
 static gboolean
 find_adapter (const StModelConfig * config, const StModelAdapters * adapters,
@@ -16,12 +13,12 @@ find_adapter (const StModelConfig * config, const StModelAdapters * adapters,
   *found = st_model_adapters_find (adapters, name);
   st_llama_matrix_shape (config, matrix, &outputs, &inputs);
   if (*found == NULL || ((*found)->a.cols == inputs
-          && (*found)->b.rows == outputs))
+          && (*found)->b.cols == outputs))
     return TRUE;
   g_set_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_DAMAGED,
       "the adapter of '%s' is for %" G_GSIZE_FORMAT " inputs and %"
       G_GSIZE_FORMAT " outputs, %s has %" G_GSIZE_FORMAT " and %"
-      G_GSIZE_FORMAT, name, (*found)->a.cols, (*found)->b.rows, config->name,
+      G_GSIZE_FORMAT, name, (*found)->a.cols, (*found)->b.cols, config->name,
       inputs, outputs);
   return FALSE;
 }
@@ -70,25 +67,6 @@ st_llama_weights_adapt (StLlamaWeights * weights,
   return check_all_known (config, adapters, known, error);
 }
 
-/* y += delta, both (m, width). */
-typedef struct
-{
-  float *y;
-  const float *delta;
-  gsize m, width;
-} Sum;
-
-static void
-add_rows (gsize index, gpointer user_data)
-{
-  const Sum *sum = user_data;
-  const gsize from = index * GROUP_ROWS;
-  const gsize rows = MIN (sum->m - from, GROUP_ROWS);
-
-  st_add (sum->y + from * sum->width, sum->delta + from * sum->width,
-      rows * sum->width);
-}
-
 /* @low (m, width): A x of all adapters of a group, each times its scale and each row's gate. */
 static void
 scale_rows (const StLlamaRun * run, const StModelAdapter * const *adapters,
@@ -108,21 +86,16 @@ scale_rows (const StLlamaRun * run, const StModelAdapter * const *adapters,
 
 static void
 add_adapters (const StLlamaRun * run, const StProduct * products,
-    const StModelAdapter * const *adapters, gsize n, gsize m, gsize width,
-    StRegime regime)
+    const StModelAdapter * const *adapters, gsize n, gsize m, gsize width)
 {
-  StLlamaScratch *scratch = run->scratch;
-  const float *part = scratch->low;
+  const float *part = run->scratch->low;
 
-  scale_rows (run, adapters, n, scratch->low, m);
+  scale_rows (run, adapters, n, run->scratch->low, m);
   for (gsize i = 0; i < n; i++) {
-    Sum sum = { products[i].y, scratch->delta, m, products[i].w->rows };
-
     if (adapters[i] == NULL)
       continue;
-    st_matmul (run->pool, &adapters[i]->b, part, m, width, scratch->delta,
-        sum.width, regime, run->deterministic, run->cancel);
-    st_pool_run (run->pool, (m + GROUP_ROWS - 1) / GROUP_ROWS, add_rows, &sum);
+    st_add_outer (run->pool, &adapters[i]->b, part, m, width, products[i].y,
+        products[i].ldy, run->cancel);
     part += adapters[i]->a.rows;
   }
 }
@@ -152,5 +125,5 @@ st_llama_products (const StLlamaRun * run, const StProduct * products,
   st_matmul_group (run->pool, all, n_all, x, m, products[0].w->cols, regime,
       run->deterministic, run->cancel);
   if (width > 0)
-    add_adapters (run, products, adapters, n, m, width, regime);
+    add_adapters (run, products, adapters, n, m, width);
 }

@@ -14,8 +14,8 @@
 #define GROUP_ROWS 16
 #define ALIGNMENT 64
 
-/* Floats of scratch that a row needs: norm, q, k, v, attention, gate, up, cos and sin, low and delta of adapters. */
-#define N_PARTS 11
+/* Floats of scratch that a row needs: norm, q, k, v, attention, gate, up, cos and sin, low of adapters. */
+#define N_PARTS 10
 
 static void
 part_widths (const StModelConfig * config, gsize rank, gsize * widths)
@@ -24,8 +24,7 @@ part_widths (const StModelConfig * config, gsize rank, gsize * widths)
   const gsize keys = (gsize) config->n_kv_heads * config->head_dim;
   const gsize hidden = config->hidden_size, ff = config->ff_size;
   const gsize all[N_PARTS] = { hidden, queries, keys, keys, queries, ff, ff,
-    config->rope_dim / 2, config->rope_dim / 2, ST_LLAMA_GROUP_MAX * rank,
-    rank > 0 ? MAX (MAX (hidden, queries), MAX (keys, ff)) : 0
+    config->rope_dim / 2, config->rope_dim / 2, ST_LLAMA_GROUP_MAX * rank
   };
 
   memcpy (widths, all, sizeof (all));
@@ -52,7 +51,7 @@ st_llama_scratch_reserve (StLlamaScratch * scratch,
   gsize pad = ALIGNMENT / sizeof (float);
   float **parts[N_PARTS] = { &scratch->norm, &scratch->q, &scratch->k,
     &scratch->v, &scratch->attention, &scratch->gate, &scratch->up,
-    &scratch->cosines, &scratch->sines, &scratch->low, &scratch->delta
+    &scratch->cosines, &scratch->sines, &scratch->low
   };
   gsize widths[N_PARTS];
   gsize total = 0, offset = 0;

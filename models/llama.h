@@ -76,7 +76,6 @@ typedef struct
   float *gate, *up;             /* (rows, F) */
   float *cosines, *sines;       /* (rows, rope_dim / 2) */
   float *low;                   /* (rows, ST_LLAMA_GROUP_MAX * rank) A x of the adapters of a group */
-  float *delta;                 /* (rows, widest output) what an adapter adds; both only with adapters */
 } StLlamaScratch;
 
 /** st_llama_chunk_rows: rows that one chunk may have, so that scratch memory stays bounded. At least 64. @rank: of the adapters, 0 = none. */
@@ -96,8 +95,7 @@ typedef struct
   const float *gates;           /* (m) factor of the adapters of each row, or NULL: 1 */
 } StLlamaRun;
 
-/** st_llama_products: as st_matmul_group() for @n <= ST_LLAMA_GROUP_MAX matrices, with what the adapters of each (NULL: none) add. Rows of y
- * are as wide as their matrix. */
+/** st_llama_products: as st_matmul_group() for @n <= ST_LLAMA_GROUP_MAX matrices, with what the adapters of each (NULL: none) add. */
 void st_llama_products (const StLlamaRun * run, const StProduct * products, const StModelAdapter * const *adapters, gsize n,
     const float *x, gsize m, StRegime regime);
 
