@@ -116,6 +116,64 @@ def bd_tables(tool, points, splits, codecs):
         yield ""
 
 
+# ---- the paper's comparisons ----
+
+def compare(tool, points, name, pairs):
+    """Table rows: @name, and for every split the BD-rate by KL of the second of a pair against the first; wire where there is some."""
+    for how in ("wire", "estimate"):
+        chosen = [point for point in points if point["measured"] == how]
+        rates = bd_rates(tool, chosen, "kl")
+        for anchor, codec in pairs:
+            splits = sorted({point["split"] for point in chosen if point["codec"] in (anchor, codec)})
+            cells = [f"split {split}: {percent(rates.get((f'{anchor} {split} {how}', f'{codec} {split} {how}'))) or 'not measured'}" for split in splits]
+            if cells:
+                yield f"| {name} | {how} | {codec} against {anchor} | {', '.join(cells)} |"
+
+
+def compare_splits(tool, points, models):
+    for how in ("wire", "estimate"):
+        rates = bd_rates(tool, [point for point in points if point["measured"] == how], "kl")
+        for model in models:
+            cells = [f"{late} against {early}: {percent(rates[pair])}" for early, late in ((1, 2), (2, 3), (1, 3))
+                     for pair in [(f"{model} {early} {how}", f"{model} {late} {how}")] if pair in rates]
+            if cells:
+                yield f"| early or late splits | {how} | {model} | {', '.join(cells)} |"
+
+
+def compare_baselines(points, models):
+    """Of the baselines with a KL: how many bits they need, and whether a learned codec has both fewer bits and less KL at some point."""
+    for point in points:
+        if point["measured"] != "wire" or point["codec"] in models + ["calibrated"] or not number(point, "bpt_64") > 0:
+            continue
+        better = sorted({other["codec"] for other in points if other["split"] == point["split"] and other["measured"] == "wire"
+                         and other["codec"] in models and other["kl"] <= point["kl"] and number(other, "bpt_64") < point["bpt_64"]})
+        yield (f"| learned against {point['codec']} | wire | split {point['split']}: {point['bpt_64']:.0f} BPT at KL {point['kl']:.4f} | "
+               f"better in both: {', '.join(better) or 'none'} |")
+
+
+def compare_accuracy(points, models):
+    for model in models:
+        chosen = [point for point in points if point["codec"] == model]
+        words = [p for p in chosen if p["last_word_accuracy"] > p["reference_last_word_accuracy"]]
+        texts = [p for p in chosen if p["perplexity"] < p["reference_perplexity"]]
+        if chosen:
+            yield (f"| better than uncompressed | all | {model} | last words at {len(words)} of {len(chosen)} points, perplexity at {len(texts)} |")
+
+
+def hypotheses(tool, points, models):
+    hyper = [model for model in models if model.startswith("hyperprior")]
+    yield "| question | measured | curves | answer |"
+    yield "|---|---|---|---|"
+    yield from compare(tool, points, "learned against frozen", [("calibrated", model) for model in models])
+    yield from compare_baselines(points, models)
+    yield from compare(tool, points, "networks against static", [("static", model) for model in models if model != "static"])
+    yield from compare(tool, points, "Fourier or factorised", [("hyperprior-factorized", "hyperprior-fourier")])
+    yield from compare(tool, points, "direct access", [(model, "autoregressive") for model in hyper])
+    yield from compare_splits(tool, points, models)
+    yield from compare_accuracy(points, models)
+    yield ""
+
+
 # ---- tables ----
 
 def point_table(points):
@@ -174,7 +232,9 @@ def write(work, results, tool, splits, models):
     codecs = ["calibrated"] + models
     points = collect(work, splits, codecs)
     write_csv(points, os.path.join(results, "results.csv"))
-    lines = ["# Tables", "Written by `paper-grid`.\n", "## BD-rates of the trainer's estimates, 64 tokens a frame",
+    lines = ["# Tables", "Written by `paper-grid`.\n", "## The paper's comparisons",
+             "BD-rates by KL over 64-token frames; negative: the first of the pair needs fewer bits.\n",
+             *hypotheses(tool, points, models), "## BD-rates of the trainer's estimates, 64 tokens a frame",
              "Negative: the column's codec needs fewer bits than the row's.\n", *bd_tables(tool, points, splits, codecs),
              "## Processor time of the networks", *cost_table(work, splits, codecs),
              "## Points, estimated by the trainer for rounded values", *point_table([p for p in points if p["measured"] == "estimate"]),
