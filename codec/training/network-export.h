@@ -7,8 +7,8 @@ G_BEGIN_DECLS
 
 #define RD_EXPORT_FEATURE_BITS 8        /* RD_NETWORK_ONE */
 #define RD_EXPORT_OCTAVE_BITS 8 /* of a codec file's logarithms */
-/* Of sums: rounding has room above. */
-#define RD_EXPORT_MAX_SUM ((double) (1 << 30) - 65536)
+/* Of sums: half a unit for the rounding of each weight, times inputs of up to 4095, has room above. */
+#define RD_EXPORT_MAX_SUM ((double) ((1 << 30) - (1 << 25)))
 
 /** rd_export_bits_below: bits behind the point, 14 at most, that keep @value below @bound. */
 int rd_export_bits_below (double value, double bound);

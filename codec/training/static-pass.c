@@ -1,4 +1,4 @@
-/* One sequence through the codec and back. Rounding has the derivative of the identity. */
+/* One sequence through the codec and back. */
 #include "codec/training/static-private.h"
 
 #include <math.h>
@@ -42,8 +42,8 @@ take_scales (RdStaticPass * p, GError ** error)
 static void
 lay_out (RdStaticPass * p, gsize n, gsize d)
 {
-  float **const arrays[] = { &p->residual, &p->value, &p->noise, &p->latent,
-    &p->d_value, &p->d_scale, &p->features, &p->work, &p->d_latent
+  float **const arrays[] = { &p->residual, &p->value, &p->noise, &p->slope,
+    &p->latent, &p->d_value, &p->d_scale, &p->features, &p->work, &p->d_latent
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (arrays); i++)
@@ -329,7 +329,8 @@ rd_static_forward (RdTrainablePass * pass, RdTrainableJob * job,
   plain_starts (p, job);
   choose_starts (p, job);
   find_values (p, job);
-  draw_noise (p, job);
+  if (job->noise)
+    draw_noise (p, job);
   rd_static_rate (p, job);
   reconstruct (p, job);
   return TRUE;
@@ -376,8 +377,9 @@ values_backward (RdStaticPass * p, const RdTrainableJob * job, double lambda)
       const gsize i = t * d + j;
       const float step = p->step[j] * factor;
       const float by_latent = p->d_latent[i];
-      const float by_value = by_latent * step * codec->coefficient[j]
-          + weight * p->d_value[i] + (networks ? p->d_symbol[i] : 0);
+      const float by_symbol = by_latent * step * codec->coefficient[j]
+          + (networks ? p->d_symbol[i] : 0);
+      const float by_value = by_symbol * p->slope[i] + weight * p->d_value[i];
       const float by_scale = weight * p->d_scale[i]
           + (networks ? p->d_nominal[i] : 0);
 

@@ -26,7 +26,6 @@ typedef struct
   double log_sinh;              /* log2 sinh (rate / 2) */
   double half_coth;             /* coth (rate / 2) / 2 */
   double edge;                  /* exp (-rate / 2) */
-  double zero;                  /* derivative of the bits of 0 by log2 of the scale */
 } RdLaplace;
 
 struct _RdStatic
@@ -55,7 +54,8 @@ typedef struct
   gsize max_tokens;
   float *residual;              /* (T, D) rows less their start, in units of the channels */
   float *value;                 /* (T, D) coefficients in steps */
-  float *noise;                 /* (T, D) of values */
+  float *noise;                 /* (T, D) of values, if the job wants it */
+  float *slope;                 /* (T, D) derivative by the value of what the decoder has of it: 1 under noise */
   float *latent;                /* (T, D) decoded coefficients over their standard deviations */
   float *d_value, *d_scale;     /* (T, D) derivatives of the bits by value and by log2 of the scale in steps */
   float *features;              /* (T, D) in their units, set 1 */
@@ -115,7 +115,7 @@ rd_static_raw (const RdStaticPass * pass, gsize t)
   return pass->mode[t] > (gint32) pass->codec->start->n_constants;
 }
 
-/** rd_static_rate: bits, rate_bits, d_value and d_scale from the values, noise, modes and token steps. */
+/** rd_static_rate: bits, rate_bits, slope, d_value and d_scale from the values, noise, modes and token steps. */
 void rd_static_rate (RdStaticPass * pass, RdTrainableJob * job);
 
 G_END_DECLS

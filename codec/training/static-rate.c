@@ -7,6 +7,13 @@
 #define MAX_BITS 29.897352853986263
 #define RAW_BITS 32
 #define OCTAVE 256              /* of a codec file's logarithms */
+/* How near to the middle between two symbols a value counts as one that may become either: a half of this, in steps. */
+#define WINDOW 0.5
+/* How fast densities fall, in exponents a step: at most. Outliers of small scales are no part of them. */
+#define MAX_DECAY 5.0
+/* Derivatives by the scale are differences between tables that are so far to both sides, smooth enough: 1/4 octave. */
+#define TABLES 2
+#define TABLES_OF_AN_OCTAVE 8
 
 void
 rd_laplace_init (RdLaplace * laplace, guint index)
@@ -15,8 +22,7 @@ rd_laplace_init (RdLaplace * laplace, guint index)
   const double half_coth = 0.5 / tanh (a / 2), edge = exp (-a / 2);
 
   *laplace = (RdLaplace) {
-  a, (a / 2 + log1p (-exp (-a)) - G_LN2) / G_LN2, half_coth, edge,
-        0.5 * a * edge / -expm1 (-a / 2)};
+  a, (a / 2 + log1p (-exp (-a)) - G_LN2) / G_LN2, half_coth, edge};
 }
 
 typedef struct
@@ -46,18 +52,6 @@ rate_of (const RdLaplace * l, double v)
   }
   return r.bits < MAX_BITS ? r : (Rate) {
   MAX_BITS, 0, 0};
-}
-
-/* rate_of().d_scale of a symbol. */
-static inline double
-symbol_d_scale (const RdLaplace * l, gint32 k)
-{
-  const double m = ABS (k);
-
-  if (k == 0)
-    return l->zero;
-  return l->rate * m / G_LN2 - l->log_sinh < MAX_BITS ?
-      -l->rate * (m - l->half_coth) : 0;
 }
 
 static double
@@ -124,28 +118,75 @@ choose_tables (RdStaticPass * pass, gsize from, gsize n)
         pass->tables + j * RD_BLOCK_ROWS);
 }
 
-/* Row @t is row @at of its block. The scale's part follows the symbols, which are what tables will be made of, unless nothing is rounded. */
+/* Under noise. */
+static void
+rate_noisy (RdStaticPass * pass, RdTrainableJob * job, gsize i, guint table)
+{
+  const Rate r = rate_of (&pass->codec->laplace[table],
+      (double) pass->value[i] + (double) pass->noise[i]);
+
+  job->rate_bits += r.bits;
+  pass->slope[i] = 1;
+  pass->d_value[i] = (float) r.d_value;
+  pass->d_scale[i] = (float) r.d_scale;
+}
+
+/* How fast the density of values falls around @middle, in exponents a step: a Laplace distribution's at most, and near 0 half a Gaussian's. Symbols
+ * in their contexts are in between (measured; README.md). */
+static double
+decay_at (const RdLaplace * l, double middle)
+{
+  return MIN (MIN (l->rate, 0.25 * middle * l->rate * l->rate), MAX_DECAY);
+}
+
+/* Rounded. A symbol changes where its value crosses the middle between two, so that a mean over rows has for its derivative what the change
+ * makes, times the density of values there. Values near to a middle tell of it, each weighted by how much likelier the middle is. */
+static void
+rate_rounded (RdStaticPass * pass, gsize i, gint32 k, guint table)
+{
+  const RdStatic *codec = pass->codec;
+  const double m = fabs ((double) pass->value[i]), below = floor (m);
+  const double beyond = m - below - 0.5;
+  double slope = 0, more = 0;
+
+  if (fabs (beyond) < WINDOW / 2) {
+    slope =
+        exp (decay_at (&codec->laplace[table], below + 0.5) * beyond) / WINDOW;
+    more = symbol_bits (codec, table, (gint32) below + 1)
+        - symbol_bits (codec, table, (gint32) below);
+  }
+  pass->slope[i] = (float) slope;
+  pass->d_value[i] = (float) copysign (slope * more, (double) pass->value[i]);
+  pass->d_scale[i] = table < TABLES || table >= RD_LEARNED_SCALES - TABLES ? 0 :
+      (float) ((symbol_bits (codec, table + TABLES, k)
+          - symbol_bits (codec, table - TABLES, k))
+      * TABLES_OF_AN_OCTAVE / (2 * TABLES));
+}
+
+/* Row @t is row @at of its block. */
 static void
 rate_row (RdStaticPass * pass, RdTrainableJob * job, gsize t, gsize at)
 {
-  const RdStatic *codec = pass->codec;
-  const gsize d = codec->base.hidden_size;
+  const gsize d = pass->codec->base.hidden_size;
+  double bits = 0;
 
   for (gsize j = 0; j < d; j++) {
     const gsize i = t * d + j;
     const gint32 k = pass->symbols[j * RD_BLOCK_ROWS + at];
     const guint table = pass->tables[j * RD_BLOCK_ROWS + at];
-    const RdLaplace *l = &codec->laplace[table];
-    const Rate r = rate_of (l, (double) pass->value[i] + pass->noise[i]);
-    const double d_scale = job->noise ? r.d_scale : symbol_d_scale (l, k);
 
-    job->bits += symbol_bits (codec, table, k);
-    job->rate_bits += r.bits;
-    pass->d_value[i] = (float) r.d_value;
+    bits += symbol_bits (pass->codec, table, k);
+    if (job->noise)
+      rate_noisy (pass, job, i, table);
+    else
+      rate_rounded (pass, i, k, table);
     /* scales beyond the tables' are all the same */
-    pass->d_scale[i] = table == 0 || table == RD_LEARNED_SCALES - 1 ? 0 :
-        (float) d_scale;
+    if (table == 0 || table == RD_LEARNED_SCALES - 1)
+      pass->d_scale[i] = 0;
   }
+  job->bits += bits;
+  if (!job->noise)
+    job->rate_bits += bits;
 }
 
 void
@@ -168,7 +209,7 @@ rd_static_rate (RdStaticPass * pass, RdTrainableJob * job)
         rate_row (pass, job, t, t - from);
       else
         for (gsize i = t * d; i < (t + 1) * d; i++)
-          pass->d_value[i] = pass->d_scale[i] = 0;
+          pass->slope[i] = pass->d_value[i] = pass->d_scale[i] = 0;
     }
   }
 }

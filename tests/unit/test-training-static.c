@@ -19,6 +19,16 @@
 
 /* ---- a second one ---- */
 
+/* What is given of a symbol: where its value was, what the decoder had, and derivatives there. */
+typedef struct
+{
+  double value, scale;
+  double used, slope;           /* what the decoder has of the value; its derivative */
+  double by_value, by_scale;    /* derivatives of the bits, rounded */
+  double table;                 /* log2 scale of the table, under noise */
+  gboolean clamped;
+} Given;
+
 /* A job, its loss (weights of y, and LAMBDA), and what the loss takes as given: decisions, symbols and tables. */
 typedef struct
 {
@@ -29,9 +39,7 @@ typedef struct
   double *values, *x;           /* in double precision */
   const double *features;
   float *weights;               /* (N, D) of y */
-  double used[N * D];           /* what the decoder has of a value less the value */
-  double correction[N * D];     /* of the tables' log2 scales, from the nominal ones */
-  gboolean clamped[N * D];
+  Given given[N * D];
 } Fixture;
 
 static double
@@ -100,20 +108,17 @@ analyse (const Fixture * f, gsize t, gsize j, const double *start,
   return sum * (double) codec->unit / exp2 (log_step);
 }
 
-/* Bits by the value with noise and by the scale: one function under noise, two else. */
+/* Bits but for a constant. */
 static double
 rate (const Fixture * f, gsize place, double value, double scale)
 {
   const RdStaticPass *pass = (const RdStaticPass *) f->pass;
-  const gsize at = place % D * RD_BLOCK_ROWS + place / D;
-  const double noisy = value + (double) pass->noise[place];
-  const double table = scale + f->correction[place];
-  const double frozen = pass->tables[at] / 8.0 - 6;
+  const Given *g = &f->given[place];
 
   if (f->job.noise)
-    return laplace_bits (noisy, f->clamped[place] ? frozen : table);
-  return laplace_bits (noisy, frozen) + (f->clamped[place] ? 0 :
-      laplace_bits (pass->symbols[at], table));
+    return laplace_bits (value + (double) pass->noise[place], g->table
+        + (g->clamped ? 0 : scale - g->scale));
+  return g->by_value * (value - g->value) + g->by_scale * (scale - g->scale);
 }
 
 static double
@@ -133,7 +138,8 @@ loss (const Fixture * f)
     for (gsize j = 0; j < D; j++) {
       logarithms (f, t, j, &log_step, &scale);
       const double value = analyse (f, t, j, start, log_step);
-      const double coefficient = (value + f->used[t * D + j])
+      const Given *g = &f->given[t * D + j];
+      const double coefficient = (g->used + g->slope * (value - g->value))
           * exp2 (log_step) * (double) codec->coefficient[j];
 
       for (gsize i = 0; i < D; i++)
@@ -146,25 +152,56 @@ loss (const Fixture * f)
   return sum;
 }
 
+static double
+table_bits (const Fixture * f, gint table, gint32 k)
+{
+  const RdTables *tables = f->codec->model->tables;
+
+  return (rd_tables_bits (tables, (gsize) table, k)
+      + rd_tables_bits (tables, (gsize) table, -k)) / 2;
+}
+
+/* The formulas of static-rate.c for rounded values. */
+static void
+round_given (const Fixture * f, Given * g, gint table)
+{
+  const double m = fabs (g->value), variance = exp2 (2 * g->table);
+  const gint32 k = (gint32) floor (m + 0.5);
+  const gint32 below = k > 0 && m - k < 0 ? k - 1 : k;
+  const double decay = MIN (MIN (sqrt (2 / variance),
+          0.5 * (below + 0.5) / variance), 5);
+
+  g->used = copysign (k, g->value);
+  g->slope = fabs (m - below - 0.5) < 0.25 ?
+      2 * exp (decay * (m - below - 0.5)) : 0;
+  g->by_value = copysign (g->slope, g->value)
+      * (table_bits (f, table, below + 1) - table_bits (f, table, below));
+  g->by_scale = table < 2 || table > 109 ? 0 :
+      2 * (table_bits (f, table + 2, k) - table_bits (f, table - 2, k));
+}
+
 static void
 freeze (Fixture * f)
 {
   const RdStaticPass *pass = (const RdStaticPass *) f->pass;
-  double start[D], log_step, scale;
+  double start[D], log_step;
 
   for (gsize t = 0; t < N; t++) {
     if (t == RAW_ROW)
       continue;
     starts (f, t, start);
     for (gsize j = 0; j < D; j++) {
-      const guint table = pass->tables[j * RD_BLOCK_ROWS + t];
+      const gint table = pass->tables[j * RD_BLOCK_ROWS + t];
+      Given *g = &f->given[t * D + j];
 
-      logarithms (f, t, j, &log_step, &scale);
-      const double value = analyse (f, t, j, start, log_step);
-      f->used[t * D + j] = f->job.noise ? (double) pass->noise[t * D + j] :
-          pass->symbols[j * RD_BLOCK_ROWS + t] - value;
-      f->correction[t * D + j] = table / 8.0 - 6 - scale;
-      f->clamped[t * D + j] = table == 0 || table == RD_LEARNED_SCALES - 1;
+      logarithms (f, t, j, &log_step, &g->scale);
+      g->value = analyse (f, t, j, start, log_step);
+      g->table = table / 8.0 - 6;
+      g->clamped = table == 0 || table == RD_LEARNED_SCALES - 1;
+      g->slope = 1;
+      g->used = g->value + (double) pass->noise[t * D + j];
+      if (!f->job.noise)
+        round_given (f, g, table);
     }
   }
 }
@@ -324,6 +361,89 @@ test_again (void)
   rd_static_pass_free (other);
   g_free (job.y);
   fixture_clear (&f);
+}
+
+/* ---- rounding ---- */
+
+/* Rows whose coefficients have Laplace distributions of the scales of @p. */
+static float *
+laplace_rows (const RdLearnedParameters * p, gsize n)
+{
+  const gsize d = p->hidden_size;
+  const RdLearnedSet *set = &p->set[0];
+  g_autoptr (GRand) rand = g_rand_new_with_seed (4);
+  float *x = g_new (float, n * d);
+
+  for (gsize t = 0; t < n; t++) {
+    memcpy (x + t * d, set->mean, d * sizeof (float));
+    for (gsize j = 0; j < d; j++) {
+      const double u = g_rand_double_range (rand, -0.9999, 0.9999);
+      const double c = -copysign (log (1 - fabs (u)), u) * M_SQRT1_2
+          * exp2 (set->scale[j] / 256.0);
+
+      for (gsize i = 0; i < d; i++)
+        x[t * d + i] += (float) c *set->synthesis[j * d + i];
+    }
+  }
+  return x;
+}
+
+/* Bits with all steps @octaves wider, and their derivative by that. */
+static double
+bits_at (RdStatic * codec, RdTrainablePass * pass, RdTrainableJob * job,
+    float octaves, double *slope)
+{
+  const gsize n = codec->start->n_knots * codec->base.hidden_size;
+  float *steps = codec->values + codec->layout.steps;
+  g_autofree float *d = g_new0 (float, job->n * codec->base.hidden_size);
+  g_autofree float *gradient = g_new0 (float, codec->layout.n);
+
+  for (gsize i = 0; i < n; i++)
+    steps[i] += octaves;
+  g_assert_true (rd_static_forward (pass, job, NULL));
+  g_assert_cmpfloat (job->rate_bits, ==, job->bits);
+  rd_static_backward (pass, job, 1, d, gradient);
+  *slope = 0;
+  for (gsize i = 0; i < n; i++) {
+    steps[i] -= octaves;
+    *slope += (double) gradient[codec->layout.steps + i];
+  }
+  return job->bits;
+}
+
+/* On the average of many rows the derivative is that of the bits of rounded values, at coarse levels, too. */
+static void
+test_rounding (void)
+{
+  const guint hidden = 32;
+  const gsize n = 1500;
+  g_autoptr (RdLearnedParameters) p =
+      rd_test_parameters (hidden, RD_SIDE_INFO_NONE, 0);
+  g_autoptr (GError) error = NULL;
+  g_autofree float *x = laplace_rows (p, n), *y = g_new (float, n * hidden);
+
+  /* steps of tokens are whole numbers */
+  g_clear_pointer (&p->set[0].token_step, g_free);
+  g_clear_pointer (&p->set[0].strength, g_free);
+  RdStatic *codec = rd_static_new (p, 0, &error);
+  g_assert_no_error (error);
+  RdTrainablePass *pass = rd_static_pass_new (&codec->base, n, &error);
+  g_assert_no_error (error);
+  for (guint level = 0; level <= 96; level += 16) {
+    RdTrainableJob job = {.n = n,.x = x,.level = (float) level,.frame = n,.y = y
+    };
+    double slope;
+    const double finer = bits_at (codec, pass, &job, -0.15f, &slope);
+    const double wider = bits_at (codec, pass, &job, 0.15f, &slope);
+    const double expected = (wider - finer) / 0.3;
+
+    bits_at (codec, pass, &job, 0, &slope);
+    g_test_message ("level %u: %.0f for an octave, derivative %.0f", level,
+        expected, slope);
+    st_test_near (slope, expected, 0.1 * fabs (expected));
+  }
+  rd_static_pass_free (pass);
+  codec->base.klass->free (&codec->base);
 }
 
 /* ---- the codec of files ---- */
@@ -488,6 +608,7 @@ main (int argc, char **argv)
       GUINT_TO_POINTER (2), test_gradient);
   g_test_add_data_func ("/training/static/gradient/noise-features",
       GUINT_TO_POINTER (3), test_gradient);
+  g_test_add_func ("/training/static/rounding", test_rounding);
   g_test_add_func ("/training/static/again", test_again);
   g_test_add_data_func ("/training/static/codec", GUINT_TO_POINTER (0),
       test_codec);
