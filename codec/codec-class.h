@@ -20,6 +20,9 @@ typedef struct
   void (*set) (RdCodec * codec, const RdSettings * settings);
   const RdCodecInfo *(*info) (const RdCodec * codec);
     gboolean (*needs_features) (const RdCodec * codec, const guint8 * payload, gsize size, gboolean packed);
+  /* Level of codec files: of the next payload, and of one; -1: it is none. */
+  gint (*level) (const RdCodec * codec);
+  gint (*payload_level) (const RdCodec * codec, const guint8 * payload, gsize size, gboolean packed);
   /* Ideal length of a payload's symbols; negative if it is damaged. */
     gdouble (*ideal_bits) (RdCodec * codec, const RdRows * rows, const guint8 * payload, gsize size);
 } RdCodecClass;

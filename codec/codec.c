@@ -6,6 +6,7 @@
 #include "codec/simple/simple.h"
 
 #include <fenv.h>
+#include <math.h>
 #include <string.h>
 
 G_DEFINE_QUARK (rd_codec_error_quark, rd_codec_error)
@@ -73,6 +74,27 @@ const RdCodecInfo *
 rd_codec_info (const RdCodec * codec)
 {
   return codec->klass->info ? codec->klass->info (codec) : NULL;
+}
+
+guint
+rd_codec_quality_level (gdouble quality)
+{
+  return (guint) CLAMP (lround (quality * (RD_CODEC_LEVELS - 1) / 100), 0,
+      RD_CODEC_LEVELS - 1);
+}
+
+gint
+rd_codec_level (const RdCodec * codec)
+{
+  return codec->klass->level ? codec->klass->level (codec) : -1;
+}
+
+gint
+rd_codec_payload_level (const RdCodec * codec, const guint8 * payload,
+    gsize size, gboolean packed)
+{
+  return codec->klass->payload_level ?
+      codec->klass->payload_level (codec, payload, size, packed) : -1;
 }
 
 gboolean

@@ -61,7 +61,13 @@ typedef struct
   guint split_layer, hidden_size;
   RdSideInfo side_info;
   guint n_blocks;               /* of RD_SIDE_INFO_BLOCKS: how many of the first blocks are run */
+  gboolean adapters;            /* the file has adapters, which both halves of the model run with */
 } RdCodecInfo;
+
+/* Levels of codec files, 0 (coarsest) to 127: what the gates of adapters depend on. */
+#define RD_CODEC_LEVELS 128
+/** rd_codec_quality_level: the level that codec files code with at @quality. */
+guint rd_codec_quality_level (gdouble quality);
 
 /** rd_codec_new: @name is a built-in name, or the path of a codec file (codec/learned/FORMAT.md) if it has a slash or ends in .gguf; @hidden_size floats a token;
  * 0 takes what a codec file says. Free with rd_codec_free().
@@ -78,6 +84,8 @@ gboolean rd_codec_is_builtin (const gchar * id);
 const RdCodecInfo *rd_codec_info (const RdCodec * codec);
 /** rd_codec_set: from the next rd_codec_encode() on. */
 void rd_codec_set (RdCodec * codec, const RdSettings * settings);
+/** rd_codec_level: what rd_codec_payload_level() will say of the next payload. */
+gint rd_codec_level (const RdCodec * codec);
 /** Bytes that n tokens can need at most (packing never makes a payload larger), 0 on overflow. */
 gsize rd_codec_bound (const RdCodec * codec, gsize n);
 
@@ -92,6 +100,9 @@ gboolean rd_codec_encode (RdCodec * codec, const RdRows * rows, const gfloat * x
 gboolean rd_codec_check (const RdCodec * codec, gsize n, gsize size, gboolean packed, GError ** error);
 /** rd_codec_needs_features: whether a payload was encoded with RdRows.features and cannot be decoded without. Damaged ones give either. */
 gboolean rd_codec_needs_features (const RdCodec * codec, const guint8 * payload, gsize size, gboolean packed);
+/** rd_codec_payload_level: the level that a payload of a codec file was coded with, the last one if it is lossless; -1 for built-in codecs and what
+ * is damaged. */
+gint rd_codec_payload_level (const RdCodec * codec, const guint8 * payload, gsize size, gboolean packed);
 /** rd_codec_decode: the payload must hold exactly rows->n tokens. Every value written is finite. On an error @x is undefined. */
 gboolean rd_codec_decode (RdCodec * codec, const RdRows * rows, const guint8 * payload, gsize size, gboolean packed, gfloat * x, GError ** error);
 

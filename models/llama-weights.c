@@ -364,27 +364,41 @@ check_range (StGguf * gguf, const StModelConfig * config, guint first,
   return TRUE;
 }
 
+const gchar *
+st_llama_matrix_name (StLlamaMatrix matrix)
+{
+  static const gchar *const names[ST_LLAMA_MATRICES] = {
+    "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up",
+    "ffn_down"
+  };
+
+  return names[matrix];
+}
+
+void
+st_llama_matrix_shape (const StModelConfig * config, StLlamaMatrix matrix,
+    gsize * outputs, gsize * inputs)
+{
+  const gsize hidden = config->hidden_size, ff = config->ff_size;
+  const gsize queries = (gsize) config->n_heads * config->head_dim;
+  const gsize keys = (gsize) config->n_kv_heads * config->head_dim;
+  const gsize shapes[ST_LLAMA_MATRICES][2] = {
+    {queries, hidden}, {keys, hidden}, {keys, hidden}, {hidden, queries},
+    {ff, hidden}, {ff, hidden}, {hidden, ff}
+  };
+
+  *outputs = shapes[matrix][0];
+  *inputs = shapes[matrix][1];
+}
+
 static gboolean
 read_block (StGguf * gguf, const StModelConfig * config,
     StLlamaWeights * weights, guint number, StLlamaBlock * block,
     GError ** error)
 {
-  guint64 hidden = config->hidden_size, ff = config->ff_size;
-  guint64 queries = (guint64) config->n_heads * config->head_dim;
-  guint64 keys = (guint64) config->n_kv_heads * config->head_dim;
-  const struct
-  {
-    const gchar *name;
-    guint64 rows, cols;
-    StMatrix *matrix;
-  } matrices[] = {
-    {"attn_q", queries, hidden, &block->q},
-    {"attn_k", keys, hidden, &block->k},
-    {"attn_v", keys, hidden, &block->v},
-    {"attn_output", hidden, queries, &block->o},
-    {"ffn_gate", ff, hidden, &block->gate},
-    {"ffn_up", ff, hidden, &block->up},
-    {"ffn_down", hidden, ff, &block->down},
+  const gsize hidden = config->hidden_size;
+  StMatrix *const matrices[ST_LLAMA_MATRICES] = { &block->q, &block->k,
+    &block->v, &block->o, &block->gate, &block->up, &block->down
   };
   g_autofree gchar *attn_norm =
       g_strdup_printf ("blk.%u.attn_norm.weight", number);
@@ -395,12 +409,13 @@ read_block (StGguf * gguf, const StModelConfig * config,
       || !read_vector (gguf, weights, ffn_norm, hidden, &block->ffn_norm,
           error))
     return FALSE;
-  for (gsize i = 0; i < G_N_ELEMENTS (matrices); i++) {
+  for (guint i = 0; i < ST_LLAMA_MATRICES; i++) {
     g_autofree gchar *name =
-        g_strdup_printf ("blk.%u.%s.weight", number, matrices[i].name);
+        g_strdup_printf ("blk.%u.%s.weight", number, st_llama_matrix_name (i));
+    gsize rows, cols;
 
-    if (!read_matrix (gguf, weights, name, matrices[i].rows, matrices[i].cols,
-            matrices[i].matrix, error))
+    st_llama_matrix_shape (config, i, &rows, &cols);
+    if (!read_matrix (gguf, weights, name, rows, cols, matrices[i], error))
       return FALSE;
   }
   return TRUE;

@@ -14,21 +14,31 @@
 #define GROUP_ROWS 16
 #define ALIGNMENT 64
 
-/* Floats of scratch that a row needs: norm, q, k, v, attention, gate, up, cos and sin. */
-static gsize
-row_floats (const StModelConfig * config)
-{
-  gsize queries = (gsize) config->n_heads * config->head_dim;
-  gsize keys = (gsize) config->n_kv_heads * config->head_dim;
+/* Floats of scratch that a row needs: norm, q, k, v, attention, gate, up, cos and sin, low of adapters. */
+#define N_PARTS 10
 
-  return config->hidden_size + 2 * queries + 2 * keys +
-      2 * (gsize) config->ff_size + config->rope_dim;
+static void
+part_widths (const StModelConfig * config, gsize rank, gsize * widths)
+{
+  const gsize queries = (gsize) config->n_heads * config->head_dim;
+  const gsize keys = (gsize) config->n_kv_heads * config->head_dim;
+  const gsize hidden = config->hidden_size, ff = config->ff_size;
+  const gsize all[N_PARTS] = { hidden, queries, keys, keys, queries, ff, ff,
+    config->rope_dim / 2, config->rope_dim / 2, ST_LLAMA_GROUP_MAX * rank
+  };
+
+  memcpy (widths, all, sizeof (all));
 }
 
 gsize
-st_llama_chunk_rows (const StModelConfig * config)
+st_llama_chunk_rows (const StModelConfig * config, gsize rank)
 {
-  gsize rows = SCRATCH_BYTES / (row_floats (config) * sizeof (float));
+  gsize widths[N_PARTS], total = 0, rows;
+
+  part_widths (config, rank, widths);
+  for (gsize i = 0; i < N_PARTS; i++)
+    total += widths[i];
+  rows = SCRATCH_BYTES / (total * sizeof (float));
 
   return CLAMP (rows / MIN_CHUNK_ROWS * MIN_CHUNK_ROWS, MIN_CHUNK_ROWS,
       MAX_CHUNK_ROWS);
@@ -36,26 +46,20 @@ st_llama_chunk_rows (const StModelConfig * config)
 
 gboolean
 st_llama_scratch_reserve (StLlamaScratch * scratch,
-    const StModelConfig * config, gsize rows, GError ** error)
+    const StModelConfig * config, gsize rank, gsize rows, GError ** error)
 {
   gsize pad = ALIGNMENT / sizeof (float);
-  gsize widths[] =
-      { config->hidden_size, (gsize) config->n_heads * config->head_dim,
-    (gsize) config->n_kv_heads * config->head_dim,
-    (gsize) config->n_kv_heads * config->head_dim,
-    (gsize) config->n_heads * config->head_dim, config->ff_size,
-    config->ff_size,
-    config->rope_dim / 2, config->rope_dim / 2
+  float **parts[N_PARTS] = { &scratch->norm, &scratch->q, &scratch->k,
+    &scratch->v, &scratch->attention, &scratch->gate, &scratch->up,
+    &scratch->cosines, &scratch->sines, &scratch->low
   };
-  float **parts[] = { &scratch->norm, &scratch->q, &scratch->k, &scratch->v,
-    &scratch->attention, &scratch->gate,
-    &scratch->up, &scratch->cosines, &scratch->sines
-  };
+  gsize widths[N_PARTS];
   gsize total = 0, offset = 0;
 
   if (rows <= scratch->rows)
     return TRUE;
-  for (gsize i = 0; i < G_N_ELEMENTS (widths); i++)
+  part_widths (config, rank, widths);
+  for (gsize i = 0; i < N_PARTS; i++)
     total += (widths[i] * rows + pad - 1) / pad * pad;
   st_llama_scratch_clear (scratch);
   scratch->memory = aligned_alloc (ALIGNMENT, total * sizeof (float));
@@ -65,7 +69,7 @@ st_llama_scratch_reserve (StLlamaScratch * scratch,
         total * sizeof (float));
     return FALSE;
   }
-  for (gsize i = 0; i < G_N_ELEMENTS (widths); i++) {
+  for (gsize i = 0; i < N_PARTS; i++) {
     *parts[i] = scratch->memory + offset;
     offset += (widths[i] * rows + pad - 1) / pad * pad;
   }
@@ -177,22 +181,13 @@ cancelled (const StLlamaRun * run)
   return run->cancel != NULL && g_atomic_int_get (run->cancel) != 0;
 }
 
+/* Matrices with the same input, with their adapters. */
 static gboolean
-product (const StLlamaRun * run, const StMatrix * matrix, const float *x,
-    gsize m, float *y, StRegime regime)
+product_group (const StLlamaRun * run, const StProduct * products,
+    const StModelAdapter * const *adapters, gsize n, const float *x, gsize m,
+    StRegime regime)
 {
-  st_matmul (run->pool, matrix, x, m, matrix->cols, y, matrix->rows, regime,
-      run->deterministic, run->cancel);
-  return !cancelled (run);
-}
-
-/* Two or three matrices with the same input. */
-static gboolean
-product_group (const StLlamaRun * run, const StProduct * products, gsize n,
-    const float *x, gsize m, StRegime regime)
-{
-  st_matmul_group (run->pool, products, n, x, m, products[0].w->cols, regime,
-      run->deterministic, run->cancel);
+  st_llama_products (run, products, adapters, n, x, m, regime);
   return !cancelled (run);
 }
 
@@ -239,26 +234,29 @@ forward_block (Pass * pass, const StLlamaBlock * block, StRegime regime)
     {&block->gate, scratch->gate, block->gate.rows},
     {&block->up, scratch->up, block->up.rows},
   };
+  const StProduct attended = { &block->o, scratch->norm, block->o.rows };
+  const StProduct narrowed = { &block->down, scratch->norm, block->down.rows };
 
   pass->norm = block->attn_norm;
   run_pass (pass, norm_row);
-  if (!product_group (run, inputs, G_N_ELEMENTS (inputs), scratch->norm, m,
-          regime))
+  if (!product_group (run, inputs, &block->adapters[ST_LLAMA_Q],
+          G_N_ELEMENTS (inputs), scratch->norm, m, regime))
     return FALSE;
   run_pass (pass, rotate_row);
   if (!attend (pass, regime)
-      || !product (run, &block->o, scratch->attention, m, scratch->norm,
-          regime))
+      || !product_group (run, &attended, &block->adapters[ST_LLAMA_O], 1,
+          scratch->attention, m, regime))
     return FALSE;
 
   pass->add = scratch->norm;
   pass->norm = block->ffn_norm;
   run_pass (pass, norm_row);
-  if (!product_group (run, widened, G_N_ELEMENTS (widened), scratch->norm, m,
-          regime))
+  if (!product_group (run, widened, &block->adapters[ST_LLAMA_GATE],
+          G_N_ELEMENTS (widened), scratch->norm, m, regime))
     return FALSE;
   run_pass (pass, swiglu_row);
-  return product (run, &block->down, scratch->gate, m, scratch->norm, regime);
+  return product_group (run, &narrowed, &block->adapters[ST_LLAMA_DOWN], 1,
+      scratch->gate, m, regime);
 }
 
 gboolean
@@ -292,6 +290,8 @@ st_llama_logits (const StLlamaRun * run, const float *x, gsize m,
 
   g_assert (m <= run->scratch->rows && run->weights->has_output);
   run_pass (&pass, norm_row);
-  return product (run, &run->weights->output, run->scratch->norm, m, logits,
-      regime);
+  st_matmul (run->pool, &run->weights->output, run->scratch->norm, m,
+      run->weights->output.cols, logits, run->weights->output.rows, regime,
+      run->deterministic, run->cancel);
+  return !cancelled (run);
 }

@@ -22,6 +22,7 @@ G_DEFINE_QUARK (st - model - error - quark, st_model_error)
        gchar *id;
        StTokenizer *tokenizer;
        StLlamaWeights weights;
+       StModelAdapters *adapters;       /* or NULL */
        StPool *pool;
        gboolean deterministic;
 
@@ -147,6 +148,15 @@ st_model_open (const gchar * path, const StModelOptions * options,
   return model;
 }
 
+gboolean
+st_model_adapt (StModel * model, StModelAdapters * adapters, GError ** error)
+{
+  g_assert (model->adapters == NULL);
+  model->adapters = st_model_adapters_ref (adapters);
+  return st_llama_weights_adapt (&model->weights, &model->config, adapters,
+      error);
+}
+
 StModel *
 st_model_ref (StModel * model)
 {
@@ -162,6 +172,7 @@ st_model_unref (StModel * model)
   g_clear_pointer (&model->pool, st_pool_free);
   st_llama_scratch_clear (&model->scratch);
   st_llama_weights_clear (&model->weights);
+  g_clear_pointer (&model->adapters, st_model_adapters_unref);
   g_clear_pointer (&model->tokenizer, st_tokenizer_unref);
   g_clear_pointer (&model->gguf, st_gguf_unref);
   g_free (model->id);
@@ -253,6 +264,12 @@ st_model_embed (StModel * model, const gint32 * ids, gsize n, float *x,
   return TRUE;
 }
 
+static gsize
+chunk_rows (const StModel * model)
+{
+  return st_llama_chunk_rows (&model->config, model->weights.adapter_rank);
+}
+
 /* Waits for the model and prepares scratch memory for at most one chunk of @n rows; after TRUE, leave() must follow. Results must not
  * depend on the rounding or flush-to-zero mode of the calling thread. */
 static gboolean
@@ -261,8 +278,8 @@ enter (StModel * model, gsize n, const gint * cancel, StLlamaRun * run,
 {
   if (is_cancelled (cancel) || !begin_turn (model, cancel))
     return set_cancelled (error);
-  if (!st_llama_scratch_reserve (&model->scratch, &model->config, MIN (n,
-              st_llama_chunk_rows (&model->config)), error)) {
+  if (!st_llama_scratch_reserve (&model->scratch, &model->config,
+          model->weights.adapter_rank, MIN (n, chunk_rows (model)), error)) {
     end_turn (model);
     return FALSE;
   }
@@ -273,6 +290,7 @@ enter (StModel * model, gsize n, const gint * cancel, StLlamaRun * run,
   run->pool = model->pool;
   run->deterministic = model->deterministic;
   run->cancel = cancel;
+  run->gates = NULL;
   return TRUE;
 }
 
@@ -298,10 +316,10 @@ check_room (const StKvCache * cache, gsize n, GError ** error)
 }
 
 gboolean
-st_model_run (StModel * model, StKvCache * cache, float *x, gsize n,
-    StRegime regime, const gint * cancel, GError ** error)
+st_model_run_gated (StModel * model, StKvCache * cache, float *x, gsize n,
+    StRegime regime, const float *gates, const gint * cancel, GError ** error)
 {
-  gsize chunk = st_llama_chunk_rows (&model->config);
+  gsize chunk = chunk_rows (model);
   gsize first = st_kv_cache_length (cache);
 
   g_assert (st_kv_cache_layers (cache) == model->weights.n_layers
@@ -319,6 +337,7 @@ st_model_run (StModel * model, StKvCache * cache, float *x, gsize n,
 
     if (!enter (model, m, cancel, &run, &saved, error))
       return FALSE;
+    run.gates = gates != NULL ? gates + done : NULL;
     ok = st_llama_forward (&run, cache, first + done,
         x + done * model->config.hidden_size, m, regime);
     leave (model, saved);
@@ -330,10 +349,17 @@ st_model_run (StModel * model, StKvCache * cache, float *x, gsize n,
 }
 
 gboolean
+st_model_run (StModel * model, StKvCache * cache, float *x, gsize n,
+    StRegime regime, const gint * cancel, GError ** error)
+{
+  return st_model_run_gated (model, cache, x, n, regime, NULL, cancel, error);
+}
+
+gboolean
 st_model_logits (StModel * model, const float *x, gsize n, StRegime regime,
     float *logits, const gint * cancel, GError ** error)
 {
-  gsize chunk = st_llama_chunk_rows (&model->config);
+  gsize chunk = chunk_rows (model);
 
   if (!model->weights.has_output) {
     g_set_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_RANGE,

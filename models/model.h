@@ -1,6 +1,7 @@
 /* A contiguous range of blocks of a llama-family model, its KV caches and its products. */
 #pragma once
 #include <glib.h>
+#include "models/adapters.h"
 #include "models/gguf/gguf.h"
 #include "models/kernels/kernels.h"
 #include "models/tokenizer/tokenizer.h"
@@ -51,6 +52,10 @@ StModel *st_model_ref (StModel * model);
 void st_model_unref (StModel * model);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (StModel, st_model_unref)
 
+/** st_model_adapt: from now on the model runs with @adapters (referenced), which are those of the whole model; once, before it is used. Errors:
+ * RANGE for an adapter of a matrix that the model does not have, DAMAGED for one of another shape. */
+gboolean st_model_adapt (StModel * model, StModelAdapters * adapters, GError ** error);
+
 const StModelConfig *st_model_config (const StModel * model);
 /** Model id (design section 4), lower-case hex SHA-256, 64 characters; the same for every partition of one model. */
 const gchar *st_model_id (const StModel * model);
@@ -85,6 +90,10 @@ gboolean st_model_embed (StModel * model, const gint32 * ids, gsize n, float *x,
  * use one model: they take turns chunk by chunk, so a long prompt does not stop another session. One cache is used by one thread. */
 gboolean st_model_run (StModel * model, StKvCache * cache, float *x, gsize n, StRegime regime, const gint * cancel,
     GError ** error);
+/** st_model_run_gated: as st_model_run(), with a factor of the adapters for each row: @gates (n); NULL = 1. What the cache holds keeps the gate that it
+ * was computed with. */
+gboolean st_model_run_gated (StModel * model, StKvCache * cache, float *x, gsize n, StRegime regime, const float *gates,
+    const gint * cancel, GError ** error);
 /** st_model_logits: logits (n x vocab_size) of final hidden states x (n x D, not changed). */
 gboolean st_model_logits (StModel * model, const float *x, gsize n, StRegime regime, float *logits, const gint * cancel,
     GError ** error);

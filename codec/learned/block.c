@@ -26,8 +26,9 @@ rd_coder_encode (RdCoder * coder, const RdRows * rows, const gfloat * x,
   g_autoptr (GByteArray) stream = g_byte_array_new ();
 
   rd_coder_quantise (coder, rows, x, from, n, raw);
-  if (!rd_rans_encode (model->tables, rd_block_lanes (n), coder->symbols,
-          coder->tables, (d + 2) * coder->context.n, stream, error))
+  if (!rd_rans_encode (model->tables, rd_block_lanes (n), coder->stream,
+          coder->stream_tables, (coder->n_latents + d + 2) * coder->context.n,
+          stream, error))
     return FALSE;
   rd_varint_append (out, stream->len);
   g_byte_array_append (out, stream->data, stream->len);
@@ -52,6 +53,22 @@ add_bits (const RdCoder * coder, const guint16 * tables,
 {
   for (gsize i = 0; bits && i < n; i++)
     *bits += rd_tables_bits (coder->model->tables, tables[i], symbols[i]);
+}
+
+/* Latents come first; FALSE if those of padding are not 0. */
+static gboolean
+read_latents (RdCoder * coder, RdRansDecoder * decoder, const RdBlock * block)
+{
+  const gsize w = coder->context.n, n = coder->n_latents * w;
+  gint32 bad = 0;
+
+  rd_coder_latent_tables (coder, block->n);
+  rd_rans_decode (decoder, coder->stream_tables, coder->stream, n);
+  for (gsize i = 0; i < n; i++)
+    if (coder->stream_tables[i] == RD_TABLE_PADDING)
+      bad |= coder->stream[i];
+  add_bits (coder, coder->stream_tables, coder->stream, n, block->bits);
+  return bad == 0;
 }
 
 /* Modes and steps: the first two symbols of every row. */
@@ -97,11 +114,11 @@ read_symbols (RdCoder * coder, RdRansDecoder * decoder, gdouble * bits)
 
   for (gsize t = 0; t < w; t++)
     plain = plain && step_tables[t] == RD_TABLE_STEP;
-  rd_context_start (&coder->context);
+  rd_coder_start (coder);
   for (gsize j = 0; j < d; j++) {
     gint32 *symbols = coder->symbols + (j + 2) * w;
 
-    rd_context_next (&coder->context, symbols - w, j, tables);
+    rd_coder_next (coder, j, tables);
     for (gsize t = 0; t < w && !plain; t++)
       if (step_tables[t] == RD_TABLE_PADDING)
         tables[t] = RD_TABLE_PADDING;
@@ -117,7 +134,8 @@ read_symbols (RdCoder * coder, RdRansDecoder * decoder, gdouble * bits)
 static gboolean
 read_stream (RdCoder * coder, const RdBlock * block, GError ** error)
 {
-  gsize n_symbols = (coder->model->p->hidden_size + 2) * coder->context.n;
+  gsize n_symbols = (coder->n_latents + coder->model->p->hidden_size + 2)
+      * coder->context.n;
   const guint8 *stream = rd_read_bytes (block->reader, block->length);
   g_autoptr (GError) fault = NULL;
   RdRansDecoder decoder;
@@ -127,6 +145,8 @@ read_stream (RdCoder * coder, const RdBlock * block, GError ** error)
   if (!rd_rans_decoder_init (&decoder, coder->model->tables,
           rd_block_lanes (block->n), n_symbols, stream, block->length, &fault))
     return damaged (error, fault->message);
+  if (!read_latents (coder, &decoder, block))
+    return damaged (error, "padding is not 0");
   if (!read_rows (coder, &decoder, block, error))
     return FALSE;
   if (!read_symbols (coder, &decoder, block->bits))
@@ -174,7 +194,7 @@ rd_coder_decode (RdCoder * coder, const RdBlock * block, GError ** error)
   gsize d = coder->model->p->hidden_size, w = rd_padded_rows (block->n);
   const RdFactor coefficients = { coder->coefficients, block->n, 1, w };
 
-  coder->context.n = w;
+  rd_coder_set_rows (coder, block->n);
   if (!read_stream (coder, block, error))
     return FALSE;
   if (!rd_dequantise (&coder->context, coder->symbols + 2 * w,

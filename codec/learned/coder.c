@@ -1,6 +1,8 @@
 /* Scratch memory of a coder. */
 #include "codec/learned/coder.h"
 
+#include <math.h>
+
 RdCoder *
 rd_coder_new (const RdLearnedModel * model)
 {
@@ -10,13 +12,17 @@ rd_coder_new (const RdLearnedModel * model)
   coder->model = model;
   coder->steps.log_step = g_new (gint32, d);
   coder->steps.base = g_new (gint32, d);
-  coder->symbols = g_new (gint32, (d + 2) * RD_BLOCK_ROWS);
-  coder->tables = g_new (guint16, (d + 2) * RD_BLOCK_ROWS);
+  const gsize lines = d + 2
+      + (model->p->networks ? model->p->networks->n_latents : 0);
+  coder->stream = g_new (gint32, lines * RD_BLOCK_ROWS);
+  coder->stream_tables = g_new (guint16, lines * RD_BLOCK_ROWS);
   coder->coefficients = g_new (gfloat, d * RD_BLOCK_ROWS);
   coder->rows = g_new (gfloat, d * RD_BLOCK_ROWS);
   coder->values = g_new (gfloat, d * RD_TRELLIS_ROWS);
   coder->row_symbols = g_new (gint32, d * RD_TRELLIS_ROWS);
   coder->decisions = g_new (gint32, d * RD_TRELLIS_ROWS);
+  if (model->p->networks)
+    coder->networks = rd_network_run_new (model->p->networks, d);
   return coder;
 }
 
@@ -25,10 +31,11 @@ rd_coder_free (RdCoder * coder)
 {
   if (!coder)
     return;
+  rd_network_run_free (coder->networks);
   g_free (coder->steps.log_step);
   g_free (coder->steps.base);
-  g_free (coder->symbols);
-  g_free (coder->tables);
+  g_free (coder->stream);
+  g_free (coder->stream_tables);
   g_free (coder->coefficients);
   g_free (coder->rows);
   g_free (coder->values);
@@ -57,6 +64,9 @@ rd_coder_set (RdCoder * coder, guint set, guint level, gboolean scalar)
   c->log_step = coder->steps.log_step;
   c->weights = model->p->set[set].weights;
   c->magnitude = model->p->magnitude[scalar ? 0 : 1];
+  c->shift = model->p->networks && model->p->networks->set == set ?
+      coder->networks->shift : NULL;
+  coder->n_latents = c->shift ? model->p->networks->n_latents : 0;
 }
 
 gboolean
@@ -66,4 +76,70 @@ rd_coder_set_encoder (RdCoder * coder, guint set, guint level,
   rd_coder_set (coder, set, level, scalar);
   coder->analysis = rd_learned_model_analysis (coder->model, set, error);
   return coder->analysis != NULL;
+}
+
+void
+rd_coder_set_rows (RdCoder * coder, gsize n)
+{
+  const gsize w = rd_padded_rows (n);
+
+  coder->context.n = w;
+  coder->symbols = coder->stream + coder->n_latents * w;
+  coder->tables = coder->stream_tables + coder->n_latents * w;
+}
+
+void
+rd_coder_latent_tables (RdCoder * coder, gsize n)
+{
+  const gsize w = coder->context.n;
+
+  for (guint i = 0; i < coder->n_latents; i++)
+    for (gsize t = 0; t < w; t++)
+      coder->stream_tables[i * w + t] = t < n ? RD_N_TABLES + i :
+          RD_TABLE_PADDING;
+}
+
+void
+rd_coder_choose_latents (RdCoder * coder, gsize n)
+{
+  const gsize d = coder->model->p->hidden_size, w = coder->context.n;
+  const guint latents = coder->n_latents;
+  g_autofree gfloat *features = NULL, *z = NULL;
+
+  if (latents == 0)
+    return;
+  features = g_new (gfloat, n * 2 * d);
+  z = g_new (gfloat, n * latents);
+  for (gsize t = 0; t < n; t++)
+    rd_network_run_features (coder->networks, &coder->context,
+        coder->symbols + 2 * w, t, features + t * 2 * d);
+  rd_latents_run (coder->model->latents, features, n, coder->level, z);
+  for (guint i = 0; i < latents; i++)
+    for (gsize t = 0; t < w; t++) {
+      const gfloat value = t < n ? z[t * latents + i] : 0;
+
+      coder->stream[i * w + t] = value >= -RD_NETWORK_LATENT_MAX
+          && value <= RD_NETWORK_LATENT_MAX ? (gint32) lrintf (value) : 0;
+    }
+  rd_coder_latent_tables (coder, n);
+}
+
+void
+rd_coder_start (RdCoder * coder)
+{
+  rd_context_start (&coder->context);
+  if (coder->context.shift)
+    rd_network_run_start (coder->networks, &coder->context, coder->level,
+        coder->stream);
+}
+
+void
+rd_coder_next (RdCoder * coder, gsize j, guint16 * tables)
+{
+  const gsize w = coder->context.n;
+  const gint32 *symbols = coder->symbols + 2 * w;
+
+  if (coder->context.shift)
+    rd_network_run_next (coder->networks, &coder->context, symbols, j);
+  rd_context_next (&coder->context, coder->symbols + (j + 1) * w, j, tables);
 }

@@ -1,6 +1,7 @@
 /* Blocks of rows to symbols and back. Private to codec/learned. */
 #pragma once
 #include "codec/learned/model.h"
+#include "codec/learned/network-run.h"
 #include "codec/wire/bytes.h"
 
 G_BEGIN_DECLS
@@ -17,7 +18,11 @@ typedef struct
   gboolean scalar;
   gboolean have_steps;
   RdContext context;
-  gint32 *symbols;              /* (D + 2, w) */
+  RdNetworkRun *networks;       /* NULL: the file has none */
+  guint n_latents;              /* L, of the set */
+  gint32 *stream;               /* (L + D + 2, w) symbols in their order */
+  guint16 *stream_tables;       /* (L + D + 2, w) */
+  gint32 *symbols;              /* (D + 2, w), behind the latents */
   guint16 *tables;              /* (D + 2, w) */
   gfloat *coefficients;         /* (n, D) of an encoder, (D, w) of a decoder */
   gfloat *rows;                 /* (RD_BLOCK_ROWS, D) */
@@ -34,6 +39,16 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdCoder, rd_coder_free)
 void rd_coder_set (RdCoder * coder, guint set, guint level, gboolean scalar);
 /** rd_coder_set_encoder: what the next blocks use that are encoded. INPUT error if the set's synthesis has no inverse. */
 gboolean rd_coder_set_encoder (RdCoder * coder, guint set, guint level, gboolean scalar, GError ** error);
+
+/** rd_coder_set_rows: places the arrays for a block of @n rows. */
+void rd_coder_set_rows (RdCoder * coder, gsize n);
+/** rd_coder_latent_tables: those of the latents of @n rows. */
+void rd_coder_latent_tables (RdCoder * coder, gsize n);
+/** rd_coder_choose_latents: an encoder's, for the symbols of @n rows. */
+void rd_coder_choose_latents (RdCoder * coder, gsize n);
+/** rd_coder_start, rd_coder_next: tables of coefficient @j, from symbols of those before it. j = 0, 1, 2, ... */
+void rd_coder_start (RdCoder * coder);
+void rd_coder_next (RdCoder * coder, gsize j, guint16 * tables);
 
 /** rd_padded_rows: w of FORMAT.md section 3. */
 static inline gsize

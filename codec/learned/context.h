@@ -9,6 +9,7 @@ G_BEGIN_DECLS
 #define RD_CONTEXT_WHOLE 48
 #define RD_CONTEXT_NEAR 32
 #define RD_TRELLIS_STATES 8
+#define RD_MAX_SHIFT 4096
 #define RD_LEARNED_MAX_SYMBOL (1 << 22)
 
 /** RdContext: of up to RD_BLOCK_ROWS rows. */
@@ -21,6 +22,7 @@ typedef struct _RdContext
   const gint32 *log_step;       /* (D) for rd_dequantise() alone */
   const gint32 *weights;        /* (2, D) */
   const gint32 *magnitude;      /* (RD_LEARNED_SCALES) */
+  const gint32 *shift;          /* (D, n) what networks add to nominal scales, 1/256 octave, |shift| <= RD_MAX_SHIFT; NULL: nothing */
   gint32 offset[RD_BLOCK_ROWS]; /* token steps, 1/256 octave */
   gint32 whole[RD_BLOCK_ROWS], whole_mean[RD_BLOCK_ROWS];
   gint32 near[RD_BLOCK_ROWS], near_mean[RD_BLOCK_ROWS];

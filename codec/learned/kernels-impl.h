@@ -106,7 +106,10 @@ typedef struct
 {
   gint32 base, whole_weight, near_weight;
   gint32 first_table, second_table;     /* of quantiser 0, and how far those of quantiser 1 are */
+  const gint32 *shift;          /* (n) */
 } Coefficient;
+
+static const gint32 no_shift[RD_BLOCK_ROWS];
 
 /* Takes the symbol of a row's last coefficient. */
 INLINE void
@@ -140,7 +143,7 @@ take_symbols_8 (RdContext * c, gsize t, const gint32 * symbols)
 INLINE guint16
 give_table (RdContext * c, gsize t, const Coefficient * coefficient)
 {
-  gint32 nominal = coefficient->base - c->offset[t];
+  gint32 nominal = coefficient->base - c->offset[t] + coefficient->shift[t];
   gint32 correction =
       coefficient->whole_weight * (lg (c->whole[t]) - lg (c->whole_mean[t]))
       + coefficient->near_weight * (lg (c->near[t]) - lg (c->near_mean[t]));
@@ -155,7 +158,8 @@ INLINE void
 give_tables_8 (RdContext * c, gsize t, const Coefficient * coefficient,
     guint16 * tables)
 {
-  Int8 nominal = coefficient->base - load_ints (c->offset + t);
+  Int8 nominal = coefficient->base - load_ints (c->offset + t)
+      + load_ints (coefficient->shift + t);
   Int8 correction = coefficient->whole_weight
       * (lg_8 (load_ints (c->whole + t)) - lg_8 (load_ints (c->whole_mean +
               t)))
@@ -179,6 +183,7 @@ context_next (RdContext * c, const gint32 * symbols, gsize j, guint16 * tables)
     .near_weight = c->weights[c->hidden_size + j],
     .first_table = c->scalar ? RD_TABLE_SCALAR : RD_TABLE_TRELLIS_0,
     .second_table = c->scalar ? 0 : RD_LEARNED_SCALES,
+    .shift = c->shift ? c->shift + j * c->n : no_shift,
   };
   gsize t = 0;
 

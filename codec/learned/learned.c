@@ -38,11 +38,18 @@ static void
 learned_set (RdCodec * codec, const RdSettings * settings)
 {
   LearnedCodec *self = (LearnedCodec *) codec;
-  gdouble level = settings->quality * (RD_LEARNED_LEVELS - 1) / 100;
 
-  self->level = (guint) CLAMP (lround (level), 0, RD_LEARNED_LEVELS - 1);
+  self->level = rd_codec_quality_level (settings->quality);
   self->scalar = settings->complexity <= RD_LEARNED_SCALAR_COMPLEXITY;
   self->lossless = settings->lossless;
+}
+
+static gint
+learned_level (const RdCodec * codec)
+{
+  const LearnedCodec *self = (const LearnedCodec *) codec;
+
+  return self->lossless ? RD_LEARNED_LEVELS - 1 : (gint) self->level;
 }
 
 static const RdCodecInfo *
@@ -188,6 +195,19 @@ learned_needs_features (const RdCodec * codec, const guint8 * payload,
       && flags & FLAG_FEATURES;
 }
 
+static gint
+learned_payload_level (const RdCodec * codec, const guint8 * payload,
+    gsize size, gboolean packed)
+{
+  RdReader reader = { payload, size, 0, FALSE };
+  guint level, flags;
+
+  (void) codec;
+  if (packed || !read_start (&reader, &level, &flags))
+    return -1;
+  return flags & FLAG_LOSSLESS ? RD_LEARNED_LEVELS - 1 : (gint) level;
+}
+
 static gboolean
 decode_lossless (LearnedCodec * self, gsize n, RdReader * reader,
     gboolean planes, gfloat * x, GError ** error)
@@ -304,6 +324,7 @@ static const RdCodecClass learned_class = {
   .bound = learned_bound,.encode = learned_encode,.check = learned_check,
   .decode = learned_decode,.free = learned_free,.set = learned_set,
   .info = learned_info,.needs_features = learned_needs_features,
+  .level = learned_level,.payload_level = learned_payload_level,
   .ideal_bits = learned_ideal_bits,
 };
 
@@ -318,6 +339,7 @@ set_info (LearnedCodec * self)
   self->info.hidden_size = p->hidden_size;
   self->info.side_info = p->side_info;
   self->info.n_blocks = p->n_blocks;
+  self->info.adapters = p->adapters != NULL;
 }
 
 RdCodec *
@@ -352,6 +374,8 @@ rd_learned_new (const gchar * path, guint hidden_size, GError ** error)
   self->codec.hidden_size = parameters->hidden_size;
   self->codec.limit = G_MAXFLOAT;
   set_info (self);
+  /* The coder has no use for them. */
+  g_clear_pointer (&parameters->adapters, rd_learned_adapters_free);
   learned_set (&self->codec, &defaults);
   return &self->codec;
 }

@@ -24,6 +24,7 @@ typedef struct
   gsize n, w;
   const gint32 *symbols;
   const guint16 *tables;
+  const gint32 *shift;          /* (D, w) of networks, 1/256 octave; NULL without */
 } RdSymbols;
 
 /** RdTally: called for each block of up to 64 rows. */

@@ -54,18 +54,21 @@ rd_model_start (const RdLearnedModel * model, const RdRows * rows,
 static gboolean
 make_tables (RdLearnedModel * model, GError ** error)
 {
-  RdTableSpec specs[RD_N_TABLES];
+  const RdLearnedNetworks *networks = model->p->networks;
+  RdTableSpec specs[RD_N_TABLES + RD_NETWORK_MAX_LATENTS];
+  const guint n = RD_N_TABLES + (networks ? networks->n_latents : 0);
   g_autoptr (GError) fault = NULL;
 
-  for (guint i = 0; i < RD_N_TABLES; i++) {
-    const RdLearnedTable *table = &model->p->tables[i];
+  for (guint i = 0; i < n; i++) {
+    const RdLearnedTable *table = i < RD_N_TABLES ? &model->p->tables[i] :
+        &networks->latents[i - RD_N_TABLES];
 
     specs[i].min = table->min;
     specs[i].n_values = table->n_values;
     specs[i].golomb = table->golomb;
     specs[i].cumulative = table->cumulative;
   }
-  model->tables = rd_tables_new (specs, RD_N_TABLES, &fault);
+  model->tables = rd_tables_new (specs, n, &fault);
   if (!model->tables)
     g_set_error_literal (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
         fault->message);
@@ -174,6 +177,14 @@ rd_learned_model_new (RdLearnedParameters * parameters, GError ** error)
     if (!make_matrices (model, s, error))
       return NULL;
   make_costs (model);
+  if (parameters->networks && parameters->networks->n_latents > 0) {
+    model->latents =
+        rd_latents_new (parameters->networks, parameters->hidden_size);
+    if (!model->latents) {
+      no_matrix (parameters->hidden_size, error);
+      return NULL;
+    }
+  }
   return g_steal_pointer (&model);
 }
 
@@ -190,6 +201,7 @@ rd_learned_model_free (RdLearnedModel * model)
   g_mutex_clear (&model->analyses->lock);
   g_free (model->analyses);
   rd_matrix_free (model->readout);
+  rd_latents_free (model->latents);
   rd_tables_free (model->tables);
   rd_learned_parameters_free (model->p);
   g_free (model->bits);

@@ -2,6 +2,7 @@
 #pragma once
 #include "codec/learned/context.h"
 #include "codec/learned/exp2.h"
+#include "codec/learned/latents.h"
 #include "codec/learned/learned.h"
 #include "codec/learned/transform.h"
 #include "codec/learned/trellis.h"
@@ -25,6 +26,7 @@ struct _RdLearnedModel
   RdAnalyses *analyses;         /* owned; rd_learned_model_analysis() */
   RdMatrix *synthesis[RD_LEARNED_SETS];
   RdMatrix *readout;            /* of set 1, or NULL */
+  RdLatents *latents;           /* the encoders' network of a hyper-prior, or NULL */
   gfloat *inverse_scale[RD_LEARNED_SETS];       /* (D) 1 / standard deviations */
   gfloat *bits;                 /* (2, RD_LEARNED_SCALES, RD_TRELLIS_COSTS) lambda times bits of the trellis' tables */
 };
@@ -46,5 +48,8 @@ const RdMatrix *rd_learned_model_analysis (const RdLearnedModel * model, guint s
 
 /** rd_model_start: x (n, D) = what reconstruction of plain rows begins with. */
 void rd_model_start (const RdLearnedModel * model, const RdRows * rows, gsize from, gsize n, gfloat * x);
+
+/** rd_model_choose_start: the nearest start of row @x (D): @start has the plain one and becomes the one that is chosen. Returns the mode. */
+gint32 rd_model_choose_start (const RdLearnedModel * model, const gfloat * x, gfloat * start);
 
 G_END_DECLS

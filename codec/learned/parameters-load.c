@@ -1,6 +1,5 @@
 /* Codec files to parameters. The GGUF reader has checked that everything lies within the file; here is what a codec file adds. */
 #include "codec/learned/parameters-private.h"
-#include "models/gguf/gguf.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -298,22 +297,57 @@ read_texts (const StGguf * gguf, RdLearnedParameters * p)
 }
 
 static gboolean
-read_version (const StGguf * gguf, GError ** error)
+read_version (const StGguf * gguf, guint64 * version, GError ** error)
 {
   const gchar *architecture = st_gguf_get_string (gguf, RD_KEY_ARCHITECTURE);
-  guint64 version = 0;
 
   if (g_strcmp0 (architecture, RD_ARCHITECTURE) != 0)
     return fail (error, RD_CODEC_ERROR_UNKNOWN, gguf,
         "its architecture is '%.32s', not '%s': a codec file is wanted here",
         architecture ? architecture : "", RD_ARCHITECTURE);
-  st_gguf_get_uint (gguf, RD_KEY ("version"), &version);
-  if (version != RD_LEARNED_VERSION)
+  *version = 0;
+  st_gguf_get_uint (gguf, RD_KEY ("version"), version);
+  if (*version < RD_LEARNED_VERSION || *version > RD_LEARNED_VERSION_NETWORKS)
     return fail (error, RD_CODEC_ERROR_UNKNOWN, gguf,
         "it has version %" G_GUINT64_FORMAT
-        " of the format, this program knows version %d", version,
-        RD_LEARNED_VERSION);
+        " of the format, this program knows versions %d to %d", *version,
+        RD_LEARNED_VERSION, RD_LEARNED_VERSION_NETWORKS);
   return TRUE;
+}
+
+/* Version 2 has adapters, version 1 has none, version 3 may. */
+static gboolean
+read_adapters (const StGguf * gguf, guint64 version, RdLearnedParameters * p,
+    GError ** error)
+{
+  gboolean ok;
+
+  if (version == RD_LEARNED_VERSION || (version == RD_LEARNED_VERSION_NETWORKS
+          && !st_gguf_find_entry (gguf, RD_KEY_ADAPTER_ALPHA))) {
+    ok = rd_learned_adapters_refuse (gguf, error);
+  } else {
+    p->adapters = rd_learned_adapters_load (gguf, p->hidden_size, p->n_knots,
+        error);
+    ok = p->adapters != NULL;
+  }
+  if (!ok)
+    g_prefix_error (error, "codec file %s: ", st_gguf_path (gguf));
+  return ok;
+}
+
+/* Version 3 has networks, the others have none. */
+static gboolean
+read_networks (const StGguf * gguf, guint64 version, RdLearnedParameters * p,
+    GError ** error)
+{
+  if (version != RD_LEARNED_VERSION_NETWORKS)
+    return !st_gguf_find_entry (gguf, RD_KEY_ENTROPY)
+        || fail (error, RD_CODEC_ERROR_INPUT, gguf, "it has %s, which is not "
+        "for version %" G_GUINT64_FORMAT, RD_KEY_ENTROPY, version);
+  p->networks = rd_learned_networks_load (gguf, error);
+  if (!p->networks)
+    g_prefix_error (error, "codec file %s: ", st_gguf_path (gguf));
+  return p->networks != NULL;
 }
 
 static gboolean
@@ -358,7 +392,9 @@ make_id (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
 static gboolean
 read_all (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
 {
-  if (!read_version (gguf, error))
+  guint64 version;
+
+  if (!read_version (gguf, &version, error))
     return FALSE;
   read_texts (gguf, p);
   if (!read_rates (gguf, p, error) || !read_model_id (gguf, p, error)
@@ -372,7 +408,8 @@ read_all (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
   for (guint s = 0; s < rd_learned_parameters_n_sets (p); s++)
     if (!read_set (gguf, s, p, error))
       return FALSE;
-  return make_id (gguf, p, error);
+  return read_adapters (gguf, version, p, error)
+      && read_networks (gguf, version, p, error) && make_id (gguf, p, error);
 }
 
 RdLearnedParameters *

@@ -72,6 +72,32 @@ add_set (Output * o, RdLearnedParameters * p, guint s, GError ** error)
       && add_set_floats (o, s, "token_step", d + 2, set->token_step, error);
 }
 
+static gboolean
+add_adapter (Output * o, RdLearnedAdapter * adapter, GError ** error)
+{
+  g_autofree gchar *a = g_strconcat (adapter->name, RD_ADAPTER_A, NULL);
+  g_autofree gchar *b = g_strconcat (adapter->name, RD_ADAPTER_B, NULL);
+
+  return add_half (o, a, adapter->rank, adapter->inputs, adapter->a, error)
+      && add_half (o, b, adapter->outputs, adapter->rank, adapter->b, error);
+}
+
+static gboolean
+add_adapters (Output * o, RdLearnedParameters * p, GError ** error)
+{
+  RdLearnedAdapters *adapters = p->adapters;
+
+  if (!adapters)
+    return TRUE;
+  st_gguf_writer_set_float (o->writer, RD_KEY_ADAPTER_ALPHA, adapters->alpha);
+  st_gguf_writer_set_array (o->writer, RD_KEY_ADAPTER_GATE, ST_GGUF_FLOAT32,
+      adapters->gates, p->n_knots);
+  for (guint i = 0; i < adapters->list->len; i++)
+    if (!add_adapter (o, rd_learned_adapters_get (adapters, i), error))
+      return FALSE;
+  return TRUE;
+}
+
 static void
 set_tables (StGgufWriter * writer, const RdLearnedParameters * p)
 {
@@ -135,7 +161,9 @@ set_texts (StGgufWriter * writer, const RdLearnedParameters * p)
 static void
 set_numbers (StGgufWriter * writer, const RdLearnedParameters * p)
 {
-  st_gguf_writer_set_uint32 (writer, RD_KEY ("version"), RD_LEARNED_VERSION);
+  st_gguf_writer_set_uint32 (writer, RD_KEY ("version"),
+      p->networks ? RD_LEARNED_VERSION_NETWORKS :
+      p->adapters ? RD_LEARNED_VERSION_ADAPTERS : RD_LEARNED_VERSION);
   st_gguf_writer_set_uint32 (writer, RD_KEY ("split_layer"), p->split_layer);
   st_gguf_writer_set_uint32 (writer, RD_KEY ("hidden_size"), p->hidden_size);
   if (p->side_info == RD_SIDE_INFO_BLOCKS)
@@ -161,6 +189,8 @@ rd_learned_parameters_save (RdLearnedParameters * p, const gchar * path,
   set_texts (writer, p);
   set_numbers (writer, p);
   set_tables (writer, p);
+  if (p->networks)
+    rd_learned_networks_save (p->networks, writer);
   if (p->n_constants > 0
       && !st_gguf_writer_add_tensor (writer, RD_TENSOR_CONSTANTS, ST_TYPE_F32,
           2, shape, p->constants, error))
@@ -168,6 +198,10 @@ rd_learned_parameters_save (RdLearnedParameters * p, const gchar * path,
   for (guint s = 0; s < rd_learned_parameters_n_sets (p); s++)
     if (!add_set (&o, p, s, error))
       return FALSE;
-  return rd_learned_parameters_check (p, error)
+  return add_adapters (&o, p, error)
+      && (!p->networks || p->networks->n_latents == 0
+      || add_half (&o, RD_TENSOR_LATENTS, 1, p->networks->n_analysis,
+          p->networks->analysis, error))
+      && rd_learned_parameters_check (p, error)
       && st_gguf_writer_write (writer, path, error);
 }

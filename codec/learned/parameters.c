@@ -49,6 +49,8 @@ rd_learned_parameters_free (RdLearnedParameters * parameters)
     clear_set (&parameters->set[s]);
   for (guint i = 0; i < RD_N_TABLES; i++)
     g_free (parameters->tables[i].cumulative);
+  rd_learned_adapters_free (parameters->adapters);
+  rd_learned_networks_free (parameters->networks);
   g_clear_pointer (&parameters->provenance, g_hash_table_unref);
   g_free (parameters);
 }
@@ -105,6 +107,9 @@ rd_learned_parameters_copy (const RdLearnedParameters * parameters)
   for (guint i = 0; i < RD_N_TABLES; i++)
     copy->tables[i].cumulative = g_memdup2 (parameters->tables[i].cumulative,
         (parameters->tables[i].n_values + 2) * sizeof (guint16));
+  copy->adapters = rd_learned_adapters_copy (parameters->adapters,
+      parameters->n_knots);
+  copy->networks = rd_learned_networks_copy (parameters->networks);
   if (parameters->provenance)
     copy->provenance = copy_texts (parameters->provenance);
   return copy;
@@ -218,5 +223,9 @@ rd_learned_parameters_check (const RdLearnedParameters * p, GError ** error)
   for (guint s = 0; s < rd_learned_parameters_n_sets (p); s++)
     if (!check_set (p, s, error))
       return FALSE;
-  return TRUE;
+  if (p->adapters && !rd_learned_adapters_check (p->adapters, p->hidden_size,
+          p->n_knots, error))
+    return FALSE;
+  return !p->networks || rd_learned_networks_check (p->networks,
+      p->hidden_size, rd_learned_parameters_n_sets (p), error);
 }

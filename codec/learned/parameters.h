@@ -2,15 +2,19 @@
 #pragma once
 #include "codec/codec.h"
 #include "codec/entropy/tables.h"
+#include "codec/learned/adapters.h"
+#include "codec/learned/networks.h"
 
 G_BEGIN_DECLS
 
 #define RD_LEARNED_VERSION 1
+#define RD_LEARNED_VERSION_ADAPTERS 2   /* with adapters of the language model */
+#define RD_LEARNED_VERSION_NETWORKS 3   /* with networks that move scales, and adapters or none */
 #define RD_LEARNED_ID_PREFIX "rd1-"
 #define RD_LEARNED_ID_DIGITS 40
 #define RD_LEARNED_ID_BYTES (sizeof RD_LEARNED_ID_PREFIX + RD_LEARNED_ID_DIGITS)
 #define RD_LEARNED_MAX_HIDDEN 16384u
-#define RD_LEARNED_LEVELS 128
+#define RD_LEARNED_LEVELS RD_CODEC_LEVELS
 #define RD_LEARNED_MAX_KNOTS 16u
 #define RD_LEARNED_MAX_CONSTANTS 8u
 #define RD_LEARNED_SETS 2       /* rows without features, rows with */
@@ -47,14 +51,6 @@ typedef struct
   gfloat *strength;             /* (K), with token_step */
 } RdLearnedSet;
 
-/** RdLearnedTable: as in the file. */
-typedef struct
-{
-  gint32 min;
-  guint n_values, golomb;
-  guint16 *cumulative;          /* (n_values + 2), owned */
-} RdLearnedTable;
-
 /** RdLearnedParameters: contents of a codec file. */
 typedef struct
 {
@@ -74,14 +70,17 @@ typedef struct
   RdLearnedSet set[RD_LEARNED_SETS];
   RdLearnedTable tables[RD_N_TABLES];
   gint32 magnitude[2][RD_LEARNED_SCALES];       /* scalar, trellis; times 16 */
+  RdLearnedAdapters *adapters;  /* owned, NULL = none */
+  RdLearnedNetworks *networks;  /* owned, NULL = none */
   GHashTable *provenance;       /* key without "rdcodec.provenance." -> text; owned, NULL = none */
 } RdLearnedParameters;
 
 /** rd_learned_parameters_load: reads and checks @path. Errors (RD_CODEC_ERROR) name the file and what is wrong: UNKNOWN for a file that is
  * no codec file, of another version or cannot be read, INPUT for what is missing, too much or out of range. */
 RdLearnedParameters *rd_learned_parameters_load (const gchar * path, GError ** error);
-/** rd_learned_parameters_save: writes @path anew (it is the whole new file or what it was). Matrices are stored as F16, and
- * @parameters is left as it would be read back; analysis is stored if it is not NULL. */
+/** rd_learned_parameters_save: writes @path anew (it is the whole new file or what it was). Matrices and adapters are stored as F16, and
+ * @parameters is left as it would be read back; analysis is stored if it is not NULL. The
+ * file has version 3 if there are networks, else 2 if there are adapters, else 1. */
 gboolean rd_learned_parameters_save (RdLearnedParameters * parameters, const gchar * path, GError ** error);
 /** rd_learned_parameters_check: everything but the tables' frequencies; INPUT error that names the first bad number. */
 gboolean rd_learned_parameters_check (const RdLearnedParameters * parameters, GError ** error);

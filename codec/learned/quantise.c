@@ -35,9 +35,9 @@ distance (const gfloat * a, const gfloat * b, gsize n)
   return total (parts);
 }
 
-/* The nearest start: @start has the plain one and becomes the one that is chosen. Returns the mode. */
-static gint32
-choose_start (const RdLearnedModel * model, const gfloat * x, gfloat * start)
+gint32
+rd_model_choose_start (const RdLearnedModel * model, const gfloat * x,
+    gfloat * start)
 {
   gsize d = model->p->hidden_size;
   gfloat best = distance (x, start, d);
@@ -190,11 +190,11 @@ choose_tables (RdCoder * coder, gsize n)
     coder->tables[w + t] = t < n && coder->symbols[t] != raw ? RD_TABLE_STEP :
         RD_TABLE_PADDING;
   }
-  rd_context_start (&coder->context);
+  rd_coder_start (coder);
   for (gsize j = 0; j < d; j++) {
     guint16 *tables = coder->tables + (j + 2) * w;
 
-    rd_context_next (&coder->context, coder->symbols + (j + 1) * w, j, tables);
+    rd_coder_next (coder, j, tables);
     for (gsize t = 0; t < w; t++)
       if (coder->tables[w + t] == RD_TABLE_PADDING)
         tables[t] = RD_TABLE_PADDING;
@@ -222,13 +222,13 @@ rd_coder_quantise (RdCoder * coder, const RdRows * rows, const gfloat * x,
   const RdFactor residuals = { coder->rows, n, d, 1 };
   gint32 modes[RD_BLOCK_ROWS];
 
-  coder->context.n = rd_padded_rows (n);
+  rd_coder_set_rows (coder, n);
   rd_model_start (model, rows, from, n, coder->rows);
   for (gsize t = 0; t < n; t++) {
     const gfloat *row = x + (from + t) * d;
     gfloat *start = coder->rows + t * d;
 
-    modes[t] = choose_start (model, row, start);
+    modes[t] = rd_model_choose_start (model, row, start);
     for (gsize i = 0; i < d; i++)
       start[i] = row[i] - start[i];
   }
@@ -237,5 +237,6 @@ rd_coder_quantise (RdCoder * coder, const RdRows * rows, const gfloat * x,
   for (gsize t = 0; t < n; t += RD_TRELLIS_ROWS)
     quantise_rows (coder, t, MIN (RD_TRELLIS_ROWS, n - t), modes, raw);
   pad (coder, n);
+  rd_coder_choose_latents (coder, n);
   choose_tables (coder, n);
 }

@@ -23,7 +23,9 @@ rd_learned_tally (const RdLearnedModel * model, const RdRows * rows,
     gsize n = MIN (RD_BLOCK_ROWS, rows->n - t);
 
     rd_coder_quantise (coder, rows, x, t, n, NULL);
-    RdSymbols symbols = { n, coder->context.n, coder->symbols, coder->tables };
+    RdSymbols symbols = { n, coder->context.n, coder->symbols, coder->tables,
+      coder->context.shift
+    };
     tally (&symbols, user_data);
   }
   return TRUE;

@@ -21,4 +21,11 @@ gsize rd_arena_padded (gsize n);
 gboolean rd_arena_allocate (RdArena * arena, const gchar * what, GError ** error);
 void rd_arena_clear (RdArena * arena);
 
+/** rd_arena_gradient: where the derivative by @array of @arena is in a vector that is laid out like it; NULL if @gradient is. */
+static inline float *
+rd_arena_gradient (const RdArena * arena, const float *array, float *gradient)
+{
+  return gradient != NULL ? gradient + (array - arena->memory) : NULL;
+}
+
 G_END_DECLS

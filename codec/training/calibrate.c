@@ -1,13 +1,13 @@
 #include "codec/training/calibrate.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <glib/gstdio.h>
 
 #include "codec/training/calibrate-private.h"
+#include "codec/training/checks.h"
+#include "codec/training/parameters.h"
 
 #define MIN_SEQUENCES RD_STATISTICS_HELD_OUT
 #define MAX_SEQUENCES 1000000
@@ -38,88 +38,22 @@ rd_calibration_ids (const RdCalibration * c, gsize index, gint32 * ids,
 /* ---- checks before anything takes time ---- */
 
 static gboolean
-check_number (const gchar * what, gsize value, gsize min, gsize max,
-    GError ** error)
-{
-  if (value >= min && value <= max)
-    return TRUE;
-  g_set_error (error, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_OPTIONS,
-      "%s: %" G_GSIZE_FORMAT " is not in %" G_GSIZE_FORMAT "..%"
-      G_GSIZE_FORMAT, what, value, min, max);
-  return FALSE;
-}
-
-/* Hours of work should not end in a folder that is not there. */
-static gboolean
-check_folder (const gchar * path, GError ** error)
-{
-  g_autofree gchar *folder = g_path_get_dirname (path);
-  gint saved;
-
-  if (g_access (folder, W_OK | X_OK) == 0)
-    return TRUE;
-  saved = errno;
-  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (saved),
-      "cannot write to %s: %s", folder, g_strerror (saved));
-  return FALSE;
-}
-
-static gboolean
 check_options (const RdCalibrateOptions * options, GError ** error)
 {
   if (!(options->lambda >= 0 && options->lambda <= 1)) {
-    g_set_error (error, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_OPTIONS,
+    g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
         "lambda: %g is not in 0..1", options->lambda);
     return FALSE;
   }
-  return check_number ("tokens of a sequence", options->length, MIN_LENGTH,
+  return rd_check_number ("tokens of a sequence", options->length, MIN_LENGTH,
       RD_CALIBRATE_MAX_LENGTH, error)
-      && check_number ("sequences", options->sequences, MIN_SEQUENCES,
+      && rd_check_number ("sequences", options->sequences, MIN_SEQUENCES,
       MAX_SEQUENCES, error)
-      && check_number ("sequences with gradients",
+      && rd_check_number ("sequences with gradients",
       options->gradient_sequences, MIN_SEQUENCES, options->sequences, error)
-      && check_folder (options->output, error)
+      && rd_check_folder (options->output, error)
       && (options->checkpoint == NULL
-      || check_folder (options->checkpoint, error));
-}
-
-/* Windows of another vocabulary would overlap with nothing. */
-static gboolean
-check_windows (const RdCalibration * c, guint vocab, GError ** error)
-{
-  const RdCalibrateOptions *options = c->options;
-
-  for (gsize w = 0; w < options->n_windows; w++) {
-    for (gsize i = 0; i < options->windows[w].n; i++) {
-      const gint32 id = options->windows[w].ids[i];
-
-      if (id >= 0 && (guint) id < vocab)
-        continue;
-      g_set_error (error, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_TEXT,
-          "window %" G_GSIZE_FORMAT " of the test set has the id %d, which the "
-          "model's vocabulary of %u does not have: it is of another tokenizer",
-          w, id, vocab);
-      return FALSE;
-    }
-  }
-  return TRUE;
-}
-
-static gboolean
-check_overlap (const RdCalibration * c, GError ** error)
-{
-  RdOverlap overlap;
-
-  if (!rd_corpus_find_overlap (c->corpus, c->options->windows,
-          c->options->n_windows, RD_CORPUS_OVERLAP, &overlap))
-    return TRUE;
-  g_set_error (error, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_TEXT,
-      "%s: from token %" G_GSIZE_FORMAT " on it has %d tokens of the test set "
-      "(window %" G_GSIZE_FORMAT ", from %" G_GSIZE_FORMAT " on): what is "
-      "measured on that would be worth nothing. Leave the file's chapter out",
-      overlap.file, overlap.file_at, RD_CORPUS_OVERLAP, overlap.window,
-      overlap.window_at);
-  return FALSE;
+      || rd_check_folder (options->checkpoint, error));
 }
 
 static gboolean
@@ -127,29 +61,21 @@ check_model (const RdCalibration * c, GError ** error)
 {
   const StModelConfig *config = st_model_config (rd_states_model (c->states));
 
-  return check_number ("tokens of a sequence", c->options->length, MIN_LENGTH,
-      config->context_length, error)
-      && check_number ("hidden size", config->hidden_size, 1,
+  return rd_check_number ("tokens of a sequence", c->options->length,
+      MIN_LENGTH, config->context_length, error)
+      && rd_check_number ("hidden size", config->hidden_size, 1,
       RD_LEARNED_MAX_HIDDEN, error);
 }
 
 static gboolean
 open_text (RdCalibration * c, GError ** error)
 {
-  StModel *model = rd_states_model (c->states);
   const RdCalibrateOptions *options = c->options;
-  StTokenizer *tokenizer = st_model_tokenizer (model);
   g_autofree gint32 *ids = NULL;
 
-  if (tokenizer == NULL) {
-    g_set_error (error, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_TEXT,
-        "%s has no tokenizer: take the whole model", options->model);
-    return FALSE;
-  }
-  c->corpus = rd_corpus_new (tokenizer, options->texts, error);
-  if (c->corpus == NULL
-      || !check_windows (c, st_model_config (model)->vocab_size, error)
-      || !check_overlap (c, error))
+  c->corpus = rd_check_corpus (rd_states_model (c->states), options->texts,
+      options->windows, options->n_windows, error);
+  if (c->corpus == NULL)
     return FALSE;
   /* the last sequence tells whether there are enough */
   ids = g_new (gint32, options->length);
@@ -222,18 +148,6 @@ clear (RdCalibration * c)
 
 /* ---- texts of the file ---- */
 
-static gchar *
-list_domains (const RdCorpus * corpus)
-{
-  GString *list = g_string_new (NULL);
-
-  for (guint i = 0; i < rd_corpus_n_domains (corpus); i++)
-    g_string_append_printf (list, "%s%s (%" G_GSIZE_FORMAT " tokens)",
-        i > 0 ? ", " : "", rd_corpus_domain_name (corpus, i),
-        rd_corpus_domain_tokens (corpus, i));
-  return g_string_free (list, FALSE);
-}
-
 /* The command that makes this file, without what the result does not depend on, and without the paths of one machine. */
 static gchar *
 make_command (const RdCalibration * c)
@@ -271,7 +185,7 @@ set_provenance (const RdCalibration * c, RdLearnedParameters * p)
   g_hash_table_insert (p->provenance, g_strdup ("text.id"),
       g_strdup (rd_corpus_id (c->corpus)));
   g_hash_table_insert (p->provenance, g_strdup ("text.domains"),
-      list_domains (c->corpus));
+      rd_corpus_describe (c->corpus));
   if (c->options->sources != NULL)
     g_hash_table_insert (p->provenance, g_strdup ("text.sources"),
         g_strdup (c->options->sources));

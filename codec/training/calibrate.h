@@ -9,8 +9,7 @@ G_BEGIN_DECLS
 GQuark rd_calibrate_error_quark (void);
 typedef enum
 {
-  RD_CALIBRATE_ERROR_OPTIONS,   /* numbers that nothing can be made with */
-  RD_CALIBRATE_ERROR_TEXT,      /* the text holds what it must not, or too little */
+  RD_CALIBRATE_ERROR_TEXT,      /* the text holds too little */
   RD_CALIBRATE_ERROR_CHECKPOINT,        /* one is there already */
   RD_CALIBRATE_ERROR_INTERRUPTED,       /* the checkpoint is written */
 } RdCalibrateError;
@@ -63,7 +62,7 @@ typedef struct
 #define RD_CALIBRATE_MAX_LENGTH 8192
 
 /** rd_calibrate: writes the codec file; one model, text, options and machine always give the same bytes, interrupted or not. A cancelled run leaves
- * a checkpoint; one is written every half a minute, too. Errors: RD_CALIBRATE_ERROR; those of reading model and text, of the checkpoint and
+ * a checkpoint; one is written every half a minute, too. Errors: RD_CALIBRATE_ERROR; RD_TRAINING_ERROR_OPTIONS; those of reading model and text, of the checkpoint and
  * of the fits. */
 gboolean rd_calibrate (const RdCalibrateOptions * options, GError ** error);
 

@@ -145,3 +145,21 @@ rd_corpus_find_overlap (const RdCorpus * corpus, const RdIds * windows,
     found = search_domain (rd_corpus_get_domain (corpus, d), &runs, overlap);
   return found;
 }
+
+gboolean
+rd_corpus_check_overlap (const RdCorpus * corpus, const RdIds * windows,
+    gsize n_windows, GError ** error)
+{
+  RdOverlap overlap;
+
+  if (!rd_corpus_find_overlap (corpus, windows, n_windows, RD_CORPUS_OVERLAP,
+          &overlap))
+    return TRUE;
+  g_set_error (error, RD_CORPUS_ERROR, RD_CORPUS_ERROR_TEXT,
+      "%s: from token %" G_GSIZE_FORMAT " on it has %d tokens of the test set "
+      "(window %" G_GSIZE_FORMAT ", from %" G_GSIZE_FORMAT " on): what is "
+      "measured on that would be worth nothing. Leave the file's chapter out",
+      overlap.file, overlap.file_at, RD_CORPUS_OVERLAP, overlap.window,
+      overlap.window_at);
+  return FALSE;
+}

@@ -15,6 +15,11 @@ typedef struct
   GArray *files;                /* of RdCorpusFile */
 } RdCorpusDomain;
 
+/** rd_corpus_list: domains (RdCorpusDomain) of @paths as rd_corpus_new() describes them, without ids: no file is read. */
+GPtrArray *rd_corpus_list (const gchar * const *paths, GError ** error);
+/** rd_corpus_read_file: the file's text, which is not empty. */
+gchar *rd_corpus_read_file (const gchar * path, gsize * len, GError ** error);
+
 struct _RdCorpus
 {
   GPtrArray *domains;           /* of RdCorpusDomain */

@@ -96,6 +96,14 @@ log_ratio (gint32 a, gint32 b)
   return (gint32) lrintf (256 * log2f ((float) a / (float) b));
 }
 
+/* Logarithm of the scale of coefficient @j in row @t, contexts left out. */
+static gint32
+nominal (const RdContext * context, gsize j, gsize t)
+{
+  return context->base[j] - context->offset[t]
+      + (context->shift ? context->shift[j * context->n + t] : 0);
+}
+
 static void
 add_costs (RdContextTally * tally, const RdContextSource * source,
     const RdContext * context, const RdSymbols * symbols, gsize j)
@@ -109,7 +117,7 @@ add_costs (RdContextTally * tally, const RdContextSource * source,
     if (tables[t] >= RD_SCALE_TABLES)
       continue;
     add_choices (source->bits->bits[tables[t] / RD_LEARNED_SCALES][magnitude],
-        context->base[j] - context->offset[t],
+        nominal (context, j, t),
         log_ratio (context->whole[t], context->whole_mean[t]),
         log_ratio (context->near[t], context->near_mean[t]),
         tally->bits + j * N_CHOICES);
@@ -124,7 +132,7 @@ add_magnitudes (RdContextTally * tally, const RdContextSource * source,
   const guint16 *tables = symbols->tables + (j + 2) * symbols->w;
 
   for (gsize t = 0; t < symbols->n; t++) {
-    const gint32 scale = scale_index (context->base[j] - context->offset[t]);
+    const gint32 scale = scale_index (nominal (context, j, t));
 
     if (tables[t] >= RD_SCALE_TABLES)
       continue;
@@ -146,7 +154,7 @@ rd_context_tally_add (RdContextTally * tally, const RdContextSource * source,
   RdContext context = {.n = symbols->w,.hidden_size = hidden,.scalar =
         source->scalar,.base = base,.weights =
         parameters->set[source->set].weights,.magnitude =
-        parameters->magnitude[!source->scalar]
+        parameters->magnitude[!source->scalar],.shift = symbols->shift
   };
   guint16 tables[RD_BLOCK_ROWS];
 

@@ -13,9 +13,14 @@
 #define MAX_CHUNK 256
 #define MIN_CHUNK 16
 
-static const guint levels[] = { 8, 20, 32, 44, 56, 68, 80, 92, 104 };
+static const guint levels[RD_ENTROPY_LEVELS] =
+    { 8, 20, 32, 44, 56, 68, 80, 92, 104 };
 
-#define N_LEVELS G_N_ELEMENTS (levels)
+guint
+rd_entropy_level (gsize i)
+{
+  return levels[i % RD_ENTROPY_LEVELS];
+}
 
 /* Rows of one set at one level by one quantiser. */
 typedef struct
@@ -69,7 +74,7 @@ run_job (gsize index, gpointer user_data)
 
   for (gsize first = job->level * round->chunk; first < data->n
       && job->error == NULL && !st_cancelled (data->cancel);
-      first += N_LEVELS * round->chunk) {
+      first += RD_ENTROPY_LEVELS * round->chunk) {
     const gsize at = first * round->hidden;
     const RdRows rows = {.n = MIN (round->chunk, data->n - first),.features =
           job->set == 1 ? data->features + at : NULL
@@ -86,7 +91,7 @@ run_job (gsize index, gpointer user_data)
 static guint
 count_jobs (const RdLearnedParameters * parameters)
 {
-  return rd_learned_parameters_n_sets (parameters) * 2 * N_LEVELS;
+  return rd_learned_parameters_n_sets (parameters) * 2 * RD_ENTROPY_LEVELS;
 }
 
 static Job *
@@ -95,9 +100,9 @@ make_jobs (guint n, gsize hidden)
   Job *jobs = g_new0 (Job, n);
 
   for (guint i = 0; i < n; i++) {
-    jobs[i].level = i % N_LEVELS;
-    jobs[i].scalar = i / N_LEVELS % 2 == 1;
-    jobs[i].set = i / N_LEVELS / 2;
+    jobs[i].level = i % RD_ENTROPY_LEVELS;
+    jobs[i].scalar = i / RD_ENTROPY_LEVELS % 2 == 1;
+    jobs[i].set = i / RD_ENTROPY_LEVELS / 2;
     jobs[i].counts = g_new0 (RdSymbolCounts, 1);
     jobs[i].contexts = rd_context_tally_new (hidden);
   }
@@ -181,7 +186,8 @@ run_round (const RdEntropyData * data, StPool * pool, guint number,
       rd_learned_model_new (rd_learned_parameters_copy (parameters), error);
   g_autoptr (RdContextBits) bits = rd_context_bits_new (parameters);
   Round round = { data, model, parameters->hidden_size,
-    CLAMP (data->n / N_LEVELS, MIN_CHUNK, MAX_CHUNK),
+    data->chunk > 0 ? data->chunk :
+        CLAMP (data->n / RD_ENTROPY_LEVELS, MIN_CHUNK, MAX_CHUNK),
     number >= FIRST_WITH_WEIGHTS && number + 1 < ROUNDS, bits, NULL
   };
   const guint n = count_jobs (parameters);

@@ -9,9 +9,11 @@ GQuark rd_training_error_quark (void);
 typedef enum
 {
   RD_TRAINING_ERROR_OPTIONS,    /* numbers that nothing can be trained with */
-  RD_TRAINING_ERROR_DIVERGED,   /* a gradient that is not finite */
+  RD_TRAINING_ERROR_DIVERGED,   /* a loss or gradient that is not finite */
   RD_TRAINING_ERROR_OTHER,      /* a checkpoint of another configuration; the message gives both */
   RD_TRAINING_ERROR_DAMAGED,    /* not a whole checkpoint */
+  RD_TRAINING_ERROR_CHECKPOINT, /* one is there already, or none to go on from */
+  RD_TRAINING_ERROR_INTERRUPTED,        /* the checkpoint is written */
 } RdTrainingError;
 
 /** RdParameter: one array. */

@@ -100,35 +100,40 @@ G_GNUC_PRINTF (3, 4)
 /* What the file says beside its arrays. */
 typedef struct
 {
+  const gchar *settings;        /* the file's */
   guint64 steps, checksum;
   guint64 counters[RD_TRAIN_STATE_COUNTERS];
 } Numbers;
 
 static gboolean
-read_numbers (const StGguf * gguf, const RdTrainState * state,
-    Numbers * numbers, GError ** error)
+read_numbers (const StGguf * gguf, const gchar * wanted, Numbers * numbers,
+    GError ** error)
 {
   const StGgufEntry *counters = st_gguf_find_entry (gguf, KEY_COUNTERS);
   const gchar *settings = st_gguf_get_string (gguf, KEY_SETTINGS);
   guint64 version = 0;
 
   if (!st_gguf_get_uint (gguf, KEY_VERSION, &version) || version != FILE_VERSION
-      || settings == NULL)
-    return fail_damaged (error, gguf, "no settings of version %u",
-        FILE_VERSION);
-  if (strcmp (settings, state->settings) != 0) {
+      || settings == NULL) {
+    fail_damaged (error, gguf, "no settings of version %u", FILE_VERSION);
+    return FALSE;
+  }
+  if (wanted != NULL && strcmp (settings, wanted) != 0) {
     g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER,
         "%s is of a training with other settings: remove it, or go on with its "
         "own. It has\n  %s\nand this training has\n  %s", st_gguf_path (gguf),
-        settings, state->settings);
+        settings, wanted);
     return FALSE;
   }
   if (counters == NULL || counters->type != ST_GGUF_ARRAY
       || counters->element_type != ST_GGUF_UINT64
       || counters->n != RD_TRAIN_STATE_COUNTERS
       || !st_gguf_get_uint (gguf, KEY_STEPS, &numbers->steps)
-      || !st_gguf_get_uint (gguf, KEY_CHECKSUM, &numbers->checksum))
-    return fail_damaged (error, gguf, "counters are missing");
+      || !st_gguf_get_uint (gguf, KEY_CHECKSUM, &numbers->checksum)) {
+    fail_damaged (error, gguf, "counters are missing");
+    return FALSE;
+  }
+  numbers->settings = settings;
   memcpy (numbers->counters, counters->value + ST_GGUF_ARRAY_HEADER_BYTES,
       sizeof (numbers->counters));
   return TRUE;
@@ -150,14 +155,27 @@ find_array (const StGguf * gguf, const RdParameter * p, guint part,
   return NULL;
 }
 
-/* Compares the arrays with the checksum, or (@copy) takes them over. */
+/* The arrays are in the file in the order in which they were summed. */
 static gboolean
-read_arrays (const StGguf * gguf, const RdTrainState * state,
-    const Numbers * numbers, gboolean copy, GError ** error)
+check_sum (const StGguf * gguf, const Numbers * numbers, GError ** error)
 {
-  guint32 crc = sum_numbers (0, state->settings, numbers->steps,
+  guint32 crc = sum_numbers (0, numbers->settings, numbers->steps,
       numbers->counters);
 
+  for (guint64 i = 0; i < st_gguf_n_tensors (gguf); i++) {
+    const StTensor *tensor = st_gguf_tensor (gguf, i);
+
+    crc = rd_crc32c (crc, tensor->data, tensor->size);
+  }
+  return crc == numbers->checksum
+      || fail_damaged (error, gguf, "its checksum is wrong");
+}
+
+/* Looks for the arrays, or (@copy) takes them over. */
+static gboolean
+read_arrays (const StGguf * gguf, const RdTrainState * state, gboolean copy,
+    GError ** error)
+{
   for (guint i = 0; i < rd_parameters_count (state->parameters); i++) {
     const RdParameter *p = rd_parameters_get (state->parameters, i);
 
@@ -168,12 +186,9 @@ read_arrays (const StGguf * gguf, const RdTrainState * state,
         return FALSE;
       if (copy)
         memcpy (part_of (state, p, part), data, p->n * sizeof (float));
-      else
-        crc = rd_crc32c (crc, data, p->n * sizeof (float));
     }
   }
-  return copy || crc == numbers->checksum
-      || fail_damaged (error, gguf, "its checksum is wrong");
+  return TRUE;
 }
 
 gboolean
@@ -182,11 +197,53 @@ rd_train_state_read (const gchar * path, RdTrainState * state, GError ** error)
   g_autoptr (StGguf) gguf = st_gguf_open (path, error);
   Numbers numbers = { 0 };
 
-  if (gguf == NULL || !read_numbers (gguf, state, &numbers, error)
-      || !read_arrays (gguf, state, &numbers, FALSE, error)
-      || !read_arrays (gguf, state, &numbers, TRUE, error))
+  if (gguf == NULL || !read_numbers (gguf, state->settings, &numbers, error)
+      || !check_sum (gguf, &numbers, error)
+      || !read_arrays (gguf, state, FALSE, error)
+      || !read_arrays (gguf, state, TRUE, error))
     return FALSE;
   state->adamw->steps = numbers.steps;
   memcpy (state->counters, numbers.counters, sizeof (state->counters));
   return TRUE;
+}
+
+gchar *
+rd_train_state_settings (const gchar * path, GError ** error)
+{
+  g_autoptr (StGguf) gguf = st_gguf_open (path, error);
+  Numbers numbers = { 0 };
+
+  if (gguf == NULL || !read_numbers (gguf, NULL, &numbers, error))
+    return NULL;
+  return g_strdup (numbers.settings);
+}
+
+gboolean
+rd_train_state_read_values (const gchar * path,
+    const RdParameters * parameters, gsize * n, GError ** error)
+{
+  g_autoptr (StGguf) gguf = st_gguf_open (path, error);
+  Numbers numbers = { 0 };
+
+  *n = 0;
+  if (gguf == NULL || !read_numbers (gguf, NULL, &numbers, error)
+      || !check_sum (gguf, &numbers, error))
+    return FALSE;
+  for (guint i = 0; i < rd_parameters_count (parameters); i++) {
+    const RdParameter *p = rd_parameters_get (parameters, i);
+    g_autofree gchar *name = g_strdup_printf ("%s.%s", p->name, part_names[0]);
+    const StTensor *tensor = st_gguf_find (gguf, name);
+
+    if (tensor == NULL || tensor->type != ST_TYPE_F32
+        || tensor->size != p->n * sizeof (float))
+      continue;
+    memcpy (p->values, tensor->data, p->n * sizeof (float));
+    (*n)++;
+  }
+  if (*n > 0)
+    return TRUE;
+  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER,
+      "%s has no array of what is to be trained: it is of a training with\n  %s",
+      path, numbers.settings);
+  return FALSE;
 }

@@ -20,5 +20,11 @@ gboolean rd_train_state_write (const gchar * path, const RdTrainState * state, G
 /** rd_train_state_read: into the parameters' values, the optimiser and the counters; on an error nothing has changed. Errors: ST_GGUF_ERROR;
  * RD_TRAINING_ERROR: OTHER gives both settings, DAMAGED. */
 gboolean rd_train_state_read (const gchar * path, RdTrainState * state, GError ** error);
+/** rd_train_state_settings: those of the checkpoint at @path; freed by the caller. Errors: ST_GGUF_ERROR; RD_TRAINING_ERROR_DAMAGED. */
+gchar *rd_train_state_settings (const gchar * path, GError ** error);
+/** rd_train_state_read_values: values of those @parameters that the checkpoint at @path, of whatever training, has under the same name and of
+ * the same size; the others stay. @n (out): how many arrays those were. Errors: ST_GGUF_ERROR; RD_TRAINING_ERROR: DAMAGED, OTHER if there are
+ * none. */
+gboolean rd_train_state_read_values (const gchar * path, const RdParameters * parameters, gsize * n, GError ** error);
 
 G_END_DECLS

@@ -15,13 +15,13 @@ typedef struct
   const float *features;        /* (n, D) what both sides know of each token, or NULL */
   float level;                  /* rate point, 0 .. 127 as in codec files; higher is finer */
   gsize frame;                  /* tokens of a frame; networks see those of their own frame only */
-  gboolean noise;               /* decoded states and bits under uniform noise in place of rounding (else rounding, its gradient that of the
-                                 * identity) */
+  gboolean noise;               /* decoded states and bits under uniform noise in place of rounding (else rounding, with the entropy model's own
+                                 * estimate of a gradient) */
   guint64 seed;                 /* of the noise; with position and coefficient all that it depends on */
 
   float *y;                     /* (n, D) out: decoded states. May not be @x */
   gdouble bits;                 /* out: estimate of what all rows cost, side information of the codec's own (latents) included */
-  gdouble rate_bits;            /* out: what the gradient of bits is taken of (of noise, where @bits is of whole numbers) */
+  gdouble rate_bits;            /* out: what the gradient of bits is taken of (with noise another than @bits, which is of whole numbers) */
 } RdTrainableJob;
 
 /** RdTrainableClass: what an entropy model does. A trainable begins with RdTrainable, a pass with RdTrainablePass. */

@@ -9,31 +9,20 @@ const guint8 rd_group_first[RD_N_GROUPS + 1] = {
   RD_MATRIX_Q, RD_MATRIX_O, RD_MATRIX_GATE, RD_MATRIX_DOWN, RD_N_MATRICES
 };
 
+G_STATIC_ASSERT (RD_MATRIX_DOWN == (int) ST_LLAMA_DOWN
+    && RD_N_MATRICES == (int) ST_LLAMA_MATRICES);
+
 void
 rd_matrix_shape (const StModelConfig * config, RdMatrix matrix,
     gsize * outputs, gsize * inputs)
 {
-  const gsize hidden = config->hidden_size, ff = config->ff_size;
-  const gsize queries = (gsize) config->n_heads * config->head_dim;
-  const gsize keys = (gsize) config->n_kv_heads * config->head_dim;
-  const gsize shapes[RD_N_MATRICES][2] = {
-    {queries, hidden}, {keys, hidden}, {keys, hidden}, {hidden, queries},
-    {ff, hidden}, {ff, hidden}, {hidden, ff}
-  };
-
-  *outputs = shapes[matrix][0];
-  *inputs = shapes[matrix][1];
+  st_llama_matrix_shape (config, (StLlamaMatrix) matrix, outputs, inputs);
 }
 
 const gchar *
 rd_matrix_name (RdMatrix matrix)
 {
-  static const gchar *const names[RD_N_MATRICES] = {
-    "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up",
-    "ffn_down"
-  };
-
-  return names[matrix];
+  return st_llama_matrix_name ((StLlamaMatrix) matrix);
 }
 
 /* Whether the embedding is the output matrix, too. */

@@ -99,6 +99,7 @@ states_from_structure (GstRdStateInfo * info, const GstStructure * s,
   const gchar *format = gst_structure_get_string (s, "format");
   const gchar *id = gst_structure_get_string (s, "model-id");
   const gchar *name = gst_structure_get_string (s, "model-name");
+  const gchar *adapters = gst_structure_get_string (s, "adapters");
   gint size = 0, vocab = 0;
 
   info->layout = GST_RD_LAYOUT_HIDDEN_STATES;
@@ -124,6 +125,7 @@ states_from_structure (GstRdStateInfo * info, const GstStructure * s,
   info->vocab_size = (guint) vocab;
   g_strlcpy (info->model_id, id ? id : "", sizeof info->model_id);
   g_strlcpy (info->model_name, name ? name : "", sizeof info->model_name);
+  g_strlcpy (info->adapters, adapters ? adapters : "", sizeof info->adapters);
   return TRUE;
 }
 
@@ -184,6 +186,8 @@ gst_rd_state_info_to_caps (const GstRdStateInfo * info)
   if (info->model_name[0])
     gst_caps_set_simple (caps, "model-name", G_TYPE_STRING, info->model_name,
         NULL);
+  if (info->adapters[0])
+    gst_caps_set_simple (caps, "adapters", G_TYPE_STRING, info->adapters, NULL);
   return caps;
 }
 

@@ -32,6 +32,7 @@ typedef struct
   gchar model_id[65];            /* "" = not known */
   gchar model_name[64];          /* "" = not known; for readable errors */
   guint vocab_size;              /* 0 = not known */
+  gchar adapters[64];            /* id of the codec file whose adapters the model ran with; "" = none */
   guint rows;                    /* static tensors: rows of every buffer (N of "D:N"), 0 = not fixed */
 } GstRdStateInfo;
 

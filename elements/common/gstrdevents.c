@@ -7,6 +7,7 @@
 #define EVENT_CANCEL "rd-cancel"
 #define EVENT_TOKENS "rd-tokens"
 #define EVENT_ERROR "rd-error"
+#define EVENT_LEVEL "rd-level"
 #define QUERY_WAY_BACK "rd-way-back"
 
 static const GstStructure *
@@ -229,6 +230,21 @@ gst_rd_event_parse_error (GstEvent * event, guint32 * session,
   return *message != NULL;
 }
 
+GstEvent *
+gst_rd_event_new_level (guint level)
+{
+  return gst_event_new_custom (GST_EVENT_CUSTOM_UPSTREAM,
+      gst_structure_new (EVENT_LEVEL, "level", G_TYPE_UINT, level, NULL));
+}
+
+gboolean
+gst_rd_event_parse_level (GstEvent * event, guint * level)
+{
+  const GstStructure *s = event_structure (event, EVENT_LEVEL);
+
+  return s && gst_structure_get_uint (s, "level", level);
+}
+
 GstQuery *
 gst_rd_query_new_way_back (void)
 {
@@ -242,4 +258,34 @@ gst_rd_query_is_way_back (const GstQuery * query)
   const GstStructure *s = gst_query_get_structure ((GstQuery *) query);
 
   return s && gst_structure_has_name (s, QUERY_WAY_BACK);
+}
+
+GstQuery *
+gst_rd_query_new_level (void)
+{
+  return gst_query_new_custom (GST_QUERY_CUSTOM,
+      gst_structure_new_empty (EVENT_LEVEL));
+}
+
+gboolean
+gst_rd_query_is_level (const GstQuery * query)
+{
+  const GstStructure *s = gst_query_get_structure ((GstQuery *) query);
+
+  return s && gst_structure_has_name (s, EVENT_LEVEL);
+}
+
+void
+gst_rd_query_set_level (GstQuery * query, guint level)
+{
+  gst_structure_set (gst_query_writable_structure (query), "level",
+      G_TYPE_UINT, level, NULL);
+}
+
+gboolean
+gst_rd_query_parse_level (const GstQuery * query, guint * level)
+{
+  return gst_rd_query_is_level (query)
+      && gst_structure_get_uint (gst_query_get_structure ((GstQuery *) query),
+      "level", level);
 }

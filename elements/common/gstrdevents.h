@@ -38,6 +38,19 @@ const gchar *gst_rd_finish_name (RdFinish finish);
 GstEvent *gst_rd_event_new_error (guint32 session, const gchar * message);
 gboolean gst_rd_event_parse_error (GstEvent * event, guint32 * session, const gchar ** message);
 
+/** rd-level: upstream: rdencoder codes with this level of its codec file from now on (0 .. 127; lossless: 127). transformerhead takes the gate of its
+ * adapters from it for the next rows, and passes it on. */
+GstEvent *gst_rd_event_new_level (guint level);
+gboolean gst_rd_event_parse_level (GstEvent * event, guint * level);
+
+/** The query of the same name, downstream: the level that rdencoder is going to code with. transformerhead asks before its first rows; FALSE (nobody
+ * answers): there is no rdencoder, or its codec is no file. */
+GstQuery *gst_rd_query_new_level (void);
+gboolean gst_rd_query_is_level (const GstQuery * query);
+void gst_rd_query_set_level (GstQuery * query, guint level);
+/** FALSE if it was not set. */
+gboolean gst_rd_query_parse_level (const GstQuery * query, guint * level);
+
 /** rd-way-back: query, downstream: does anybody send rd-tokens for what is asked with SAMPLE? transformertail answers TRUE when it
  * generates, rdencoder TRUE when its `feedback` pad is linked; every other element forwards it, rdencoder without
  * feedback too. FALSE (nobody answers) makes tokensrc end after its prompt instead of waiting. */

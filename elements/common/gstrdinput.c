@@ -118,6 +118,7 @@ take_meta (GstRdMeta * meta, GstRdRows * rows, GError ** error)
   }
   if (!rows->ids && meta->ids)
     rows->ids = g_memdup2 (meta->ids, sizeof (gint32) * rows->n);
+  rows->levels = g_memdup2 (meta->levels, rows->n);
   return TRUE;
 }
 
@@ -165,6 +166,7 @@ void
 gst_rd_rows_clear (GstRdRows * rows)
 {
   g_clear_pointer (&rows->ids, g_free);
+  g_clear_pointer (&rows->levels, g_free);
   g_clear_pointer (&rows->x, g_free);
   rows->n = 0;
 }

@@ -28,6 +28,7 @@ typedef struct
   gint32 given_id;               /* with GIVEN: the token after the last row, -1 = not known */
   gsize n;
   gint32 *ids;                   /* n, or NULL; owned */
+  gint8 *levels;                 /* n, as in GstRdMeta, or NULL; owned */
   gfloat *x;                     /* n x hidden size, or NULL for token ids; owned */
   GstClockTime pts;
 } GstRdRows;

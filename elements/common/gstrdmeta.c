@@ -32,6 +32,7 @@ gst_rd_meta_free (GstMeta * meta, GstBuffer * buffer)
 {
   (void) buffer;
   g_clear_pointer (&((GstRdMeta *) meta)->ids, g_free);
+  g_clear_pointer (&((GstRdMeta *) meta)->levels, g_free);
 }
 
 /* Copies the meta with the whole buffer. Part of the rows would need other numbers, so a partial copy carries none. */
@@ -50,8 +51,10 @@ gst_rd_meta_transform (GstBuffer * dest, GstMeta * meta, GstBuffer * buffer,
     return TRUE;
   GstRdMeta *to = gst_buffer_add_rd_meta (dest, m->session, m->epoch,
       m->position, m->count, m->flags, m->ids);
-  if (to)
+  if (to) {
     to->given_id = m->given_id;
+    to->levels = g_memdup2 (m->levels, m->count);
+  }
   return TRUE;
 }
 

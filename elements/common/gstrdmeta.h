@@ -22,6 +22,7 @@ typedef struct
   GstRdMetaFlags flags;
   gint32 *ids;                   /* count token ids, or NULL; owned by the meta */
   gint32 given_id;               /* with GIVEN: id of the token after the last row; set it after gst_buffer_add_rd_meta(), -1 = not known */
+  gint8 *levels;                 /* count levels of a codec file that the rows were coded with, or NULL: not known; set it as given_id, owned by the meta */
 } GstRdMeta;
 
 GType gst_rd_meta_api_get_type (void);

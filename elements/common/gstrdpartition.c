@@ -18,6 +18,7 @@ gst_rd_partition_init (GstRdPartition * p, GDestroyNotify free_data)
   memset (p, 0, sizeof *p);
   p->free_data = free_data;
   p->sessions = g_hash_table_new (NULL, NULL);
+  p->level = -1;
   g_mutex_init (&p->lock);
 }
 
@@ -45,6 +46,37 @@ drop_caches (GstRdPartition * p)
   }
 }
 
+/* Adapters of the codec file, if it has any. */
+static gboolean
+adapt (GstRdPartition * p, GError ** error)
+{
+  const gchar *codec = p->settings.codec;
+
+  if (!codec || !codec[0] || rd_codec_is_builtin (codec))
+    return TRUE;
+  p->adapters = gst_rd_adapters_load (codec, error);
+  if (!p->adapters)
+    return FALSE;
+  if (!p->adapters->model) {
+    GST_INFO ("codec file %s has no adapters: the model runs as it is", codec);
+    return TRUE;
+  }
+  if (!gst_rd_adapters_check (p->adapters, p->model, p->first, p->last,
+          p->settings.model_check == GST_RD_MODEL_CHECK_STRICT, error))
+    return FALSE;
+  if (st_model_adapt (p->model, p->adapters->model, error))
+    return TRUE;
+  g_prefix_error (error, "codec file %s: ", codec);
+  return FALSE;
+}
+
+static void
+close_model (GstRdPartition * p)
+{
+  g_clear_pointer (&p->model, st_model_unref);
+  g_clear_pointer (&p->adapters, gst_rd_adapters_free);
+}
+
 gboolean
 gst_rd_partition_open (GstRdPartition * p, const GstRdSettings * settings,
     gint first, gint last, gboolean embed, gboolean output, GError ** error)
@@ -60,7 +92,7 @@ gst_rd_partition_open (GstRdPartition * p, const GstRdSettings * settings,
   };
 
   drop_caches (p);
-  g_clear_pointer (&p->model, st_model_unref);
+  close_model (p);
   if (settings != &p->settings) {
     gst_rd_settings_clear (&p->settings);
     gst_rd_settings_copy (&p->settings, settings);
@@ -72,6 +104,10 @@ gst_rd_partition_open (GstRdPartition * p, const GstRdSettings * settings,
   p->last = last < 0 ? (gint) st_model_config (p->model)->n_blocks : last;
   p->embed = embed;
   p->output = output;
+  if (!adapt (p, error)) {
+    close_model (p);
+    return FALSE;
+  }
   g_mutex_lock (&p->lock);
   memset (&p->counters, 0, sizeof p->counters);
   g_mutex_unlock (&p->lock);
@@ -110,7 +146,7 @@ void
 gst_rd_partition_close (GstRdPartition * p)
 {
   gst_rd_partition_end_all (p);
-  g_clear_pointer (&p->model, st_model_unref);
+  close_model (p);
 }
 
 static gboolean
@@ -178,7 +214,9 @@ check_states (const GstRdPartition * p, const GstRdStateInfo * info,
         "type" : "let layers begin where the stream was cut");
     return FALSE;
   }
-  return TRUE;
+  return gst_rd_adapters_agree (p->output ? "transformertail" :
+      "transformerhead", gst_rd_partition_adapters (p), info->adapters,
+      info->model_id, error);
 }
 
 gboolean
@@ -343,17 +381,46 @@ count (GstRdPartition * p, gboolean step, gsize n, gint64 time)
   g_mutex_unlock (&p->lock);
 }
 
+const gchar *
+gst_rd_partition_adapters (const GstRdPartition * p)
+{
+  return p->adapters && p->adapters->model ? p->adapters->id : "";
+}
+
+void
+gst_rd_partition_set_level (GstRdPartition * p, gint level)
+{
+  g_atomic_int_set (&p->level, level);
+}
+
+/* Of each row; NULL without adapters. */
+static gfloat *
+gates_of (GstRdPartition * p, const GstRdRows * rows)
+{
+  gint level = g_atomic_int_get (&p->level);
+  gfloat *gates;
+
+  if (!p->adapters || !p->adapters->model)
+    return NULL;
+  gates = g_new (gfloat, rows->n);
+  for (gsize i = 0; i < rows->n; i++)
+    gates[i] = gst_rd_adapters_gate (p->adapters,
+        rows->levels ? rows->levels[i] : level);
+  return gates;
+}
+
 gboolean
 gst_rd_partition_run (GstRdPartition * p, GstRdSession * session,
     GstRdRows * rows, GError ** error)
 {
   gboolean step = (rows->flags & GST_RD_META_STEP) != 0;
   gint64 start = g_get_monotonic_time ();
+  g_autofree gfloat *gates = gates_of (p, rows);
 
   if (!rows->x && !embed (p, rows, error))
     return FALSE;
-  if (!st_model_run (p->model, session->cache, rows->x, rows->n,
-          step ? ST_REGIME_STEP : ST_REGIME_PREFILL, &p->cancel, error))
+  if (!st_model_run_gated (p->model, session->cache, rows->x, rows->n,
+          step ? ST_REGIME_STEP : ST_REGIME_PREFILL, gates, &p->cancel, error))
     return FALSE;
   count (p, step, rows->n, g_get_monotonic_time () - start);
   return TRUE;

@@ -2,6 +2,7 @@
  * common. Everything but gst_rd_partition_cancel() and the counters belongs to the streaming thread (or to a stopped element). */
 #pragma once
 #include <gst/gst.h>
+#include "elements/common/gstrdadapters.h"
 #include "elements/common/gstrdinput.h"
 #include "elements/common/gstrdsettings.h"
 #include "models/model.h"
@@ -29,6 +30,8 @@ typedef struct
 {
   GstRdSettings settings;        /* as they were when the model was opened */
   StModel *model;
+  GstRdAdapters *adapters;       /* of the settings' codec file, NULL = none */
+  gint level;                    /* atomic: of rows that do not have one; -1 = not known */
   gint first, last;              /* blocks; last exclusive, resolved */
   gboolean embed, output;
   GHashTable *sessions;          /* number -> GstRdSession */
@@ -46,6 +49,10 @@ void gst_rd_partition_clear (GstRdPartition * p);
  * they had cached. @settings may be the partition's own. */
 gboolean gst_rd_partition_open (GstRdPartition * p, const GstRdSettings * settings, gint first, gint last, gboolean embed,
     gboolean output, GError ** error);
+/** gst_rd_partition_adapters: id of the codec file whose adapters run here, "" = none. */
+const gchar *gst_rd_partition_adapters (const GstRdPartition * p);
+/** gst_rd_partition_set_level: what rows will be coded with (-1: not known), for the gate of the adapters. Any thread. */
+void gst_rd_partition_set_level (GstRdPartition * p, gint level);
 /** gst_rd_default_split: the blocks of a partition file, or the first half of a whole model's. */
 gboolean gst_rd_default_split (const gchar * path, gint * first, gint * last, GError ** error);
 /** Frees model and sessions. */

@@ -15,6 +15,7 @@ enum
 {
   PROP_MODEL = GST_RD_SETTINGS_FIRST,
   PROP_LAYERS,
+  PROP_CODEC,
   PROP_CONTEXT_SIZE,
   PROP_THREADS,
   PROP_MAX_SESSIONS,
@@ -55,6 +56,7 @@ gst_rd_settings_clear (GstRdSettings * settings)
 {
   g_clear_pointer (&settings->model, g_free);
   g_clear_pointer (&settings->layers, g_free);
+  g_clear_pointer (&settings->codec, g_free);
 }
 
 void
@@ -63,6 +65,7 @@ gst_rd_settings_copy (GstRdSettings * dst, const GstRdSettings * src)
   *dst = *src;
   dst->model = g_strdup (src->model);
   dst->layers = g_strdup (src->layers);
+  dst->codec = g_strdup (src->codec);
 }
 
 void
@@ -79,6 +82,11 @@ gst_rd_settings_install (GObjectClass * klass)
       g_param_spec_string ("layers", "Layers",
           "Blocks to run: a-b (blocks a to b-1) or all; unset = what "
           "split-layer or the stream says", NULL, flags));
+  g_object_class_install_property (klass, PROP_CODEC,
+      g_param_spec_string ("codec", "Codec",
+          "Path of the codec file of rdencoder and rddecoder: if it carries "
+          "adapters of the model, both parts have to run with them; other "
+          "codecs change nothing", NULL, flags));
   g_object_class_install_property (klass, PROP_CONTEXT_SIZE,
       g_param_spec_uint ("context-size", "Context size",
           "Positions a session can hold (0 = what the model was trained for)",
@@ -125,6 +133,10 @@ gst_rd_settings_set (GstRdSettings * settings, guint id, const GValue * value)
       g_free (settings->layers);
       settings->layers = g_value_dup_string (value);
       break;
+    case PROP_CODEC:
+      g_free (settings->codec);
+      settings->codec = g_value_dup_string (value);
+      break;
     case PROP_CONTEXT_SIZE:
       settings->context_size = g_value_get_uint (value);
       break;
@@ -161,6 +173,9 @@ gst_rd_settings_get (const GstRdSettings * settings, guint id, GValue * value)
       break;
     case PROP_LAYERS:
       g_value_set_string (value, settings->layers);
+      break;
+    case PROP_CODEC:
+      g_value_set_string (value, settings->codec);
       break;
     case PROP_CONTEXT_SIZE:
       g_value_set_uint (value, settings->context_size);

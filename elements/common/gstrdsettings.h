@@ -16,6 +16,7 @@ typedef struct
 {
   gchar *model;                  /* path of the GGUF file */
   gchar *layers;                 /* "a-b", "all" or NULL */
+  gchar *codec;                  /* path of a codec file, name of a codec, or NULL */
   guint context_size;            /* positions; 0 = as trained */
   guint threads;                 /* 0 = all CPUs */
   guint max_sessions;
@@ -29,7 +30,7 @@ typedef struct
 enum
 {
   GST_RD_SETTINGS_FIRST = 1,
-  GST_RD_SETTINGS_END = GST_RD_SETTINGS_FIRST + 9,
+  GST_RD_SETTINGS_END = GST_RD_SETTINGS_FIRST + 10,
 };
 
 void gst_rd_settings_init (GstRdSettings * settings);

@@ -20,6 +20,7 @@ typedef struct
   gfloat *x;                    /* n x hidden size */
   gsize n;
   GArray *ids;                  /* gint32: n of them, or none */
+  GArray *levels;               /* gint8: n of them */
   guint32 position;             /* of the first row */
   gint32 given_id;
   RdDelivery last;              /* of its frame only what is no pointer */
@@ -100,6 +101,18 @@ decode (GstRdDecoder * self, Batch * batch, const gint32 * ids, GError ** error)
       frame->payload_size, frame->packed, x + batch->n * hidden, error);
 }
 
+/* The level of the frame's rows. */
+static void
+note_level (Batch * batch, const RdFrame * frame)
+{
+  const guint had = batch->levels->len;
+  gint level = rd_codec_payload_level (batch->session->codec, frame->payload,
+      frame->payload_size, frame->packed);
+
+  g_array_set_size (batch->levels, had + frame->count);
+  memset (&g_array_index (batch->levels, gint8, had), level, frame->count);
+}
+
 /* The delivery that is out, behind what the batch has. */
 static gboolean
 batch_add (GstRdDecoder * self, Batch * batch, GError ** error)
@@ -119,6 +132,7 @@ batch_add (GstRdDecoder * self, Batch * batch, GError ** error)
     g_array_set_size (batch->ids, had);
     return FALSE;
   }
+  note_level (batch, frame);
   if (batch->n == 0)
     batch->position = self->delivery.position;
   batch->n += frame->count;
@@ -173,6 +187,8 @@ batch_to_buffer (GstRdDecoder * self, const Batch * batch)
       last->epoch, batch->position, (guint32) batch->n, flags,
       ids ? &g_array_index (batch->ids, gint32, 0) : NULL);
   meta->given_id = batch->given_id;
+  if (rd_codec_info (batch->session->codec))
+    meta->levels = g_memdup2 (batch->levels->data, batch->n);
   GST_BUFFER_PTS (buffer) = gst_rd_running_time (GST_ELEMENT (self));
   return buffer;
 }
@@ -233,6 +249,7 @@ gst_rd_decoder_push_rows (GstRdDecoder * self)
   if (drop)
     return GST_FLOW_OK;
   batch.ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  batch.levels = g_array_new (FALSE, FALSE, sizeof (gint8));
   while (batch_add (self, &batch, &error) && next_of_batch (self, &batch));
   if (batch.n > 0)
     self->pending = batch_to_buffer (self, &batch);
@@ -243,6 +260,7 @@ gst_rd_decoder_push_rows (GstRdDecoder * self)
   else if (error && result == GST_FLOW_OK)
     result = decode_error (self, number, error);
   g_array_unref (batch.ids);
+  g_array_unref (batch.levels);
   g_free (batch.x);
   return result;
 }

@@ -23,12 +23,24 @@ gst_rd_decoder_info_from_header (GstRdStateInfo * info, const RdHeader * header)
   g_strlcpy (info->model_name, header->model_name, sizeof info->model_name);
 }
 
+/* What HEADER says, and what it means to the model if that is coded with @codec. */
+static void
+info_of (GstRdStateInfo * info, const RdHeader * header, const RdCodec * codec)
+{
+  const RdCodecInfo *file = rd_codec_info (codec);
+
+  gst_rd_decoder_info_from_header (info, header);
+  if (file && file->adapters)
+    g_strlcpy (info->adapters, rd_codec_id (codec), sizeof info->adapters);
+}
+
 static gboolean
 same_model (const GstRdStateInfo * a, const GstRdStateInfo * b)
 {
   return a->hidden_size == b->hidden_size && a->split_layer == b->split_layer
       && a->vocab_size == b->vocab_size
-      && strcmp (a->model_id, b->model_id) == 0;
+      && strcmp (a->model_id, b->model_id) == 0
+      && strcmp (a->adapters, b->adapters) == 0;
 }
 
 static const gchar *
@@ -82,19 +94,21 @@ start_stream (GstRdDecoder * self)
 
 /* Caps for the first session; later ones have to fit them. NULL or why not. */
 static gchar *
-agree (GstRdDecoder * self, const RdHeader * header)
+agree (GstRdDecoder * self, const RdHeader * header, const RdCodec * codec)
 {
   GstRdStateInfo info;
 
-  gst_rd_decoder_info_from_header (&info, header);
+  info_of (&info, header, codec);
   if (self->have_caps && same_model (&info, &self->info))
     return NULL;
   if (self->have_caps)
     return g_strdup_printf ("This tail is busy with %s cut before block %d "
-        "(%u values a token), the stream was made with %s cut before block %d "
-        "(%u values a token)", name_of (&self->info), self->info.split_layer,
-        self->info.hidden_size, name_of (&info), info.split_layer,
-        info.hidden_size);
+        "(%u values a token%s%s), the stream was made with %s cut before block "
+        "%d (%u values a token%s%s)", name_of (&self->info),
+        self->info.split_layer, self->info.hidden_size,
+        self->info.adapters[0] ? ", adapters of " : "", self->info.adapters,
+        name_of (&info), info.split_layer, info.hidden_size,
+        info.adapters[0] ? ", adapters of " : "", info.adapters);
   g_autoptr (GstCaps) caps = choose_caps (self, &info);
   if (!caps)
     return g_strdup_printf ("What follows rddecoder does not take the states "
@@ -150,8 +164,8 @@ begin_session (GstRdDecoder * self, const RdDelivery * d)
   self->raw_bits = 16 * d->header->hidden_size;
   g_mutex_unlock (&self->lock);
   session->codec = make_codec (self, d->header, &error);
-  why_not = session->codec ? agree (self, d->header) :
-      g_strdup (error->message);
+  why_not = session->codec ? agree (self, d->header,
+      session->codec) : g_strdup (error->message);
   if (why_not) {
     gst_rd_decoder_refuse (self, d->session, why_not);
     return;

@@ -127,6 +127,7 @@ send_rows (GstRdEncoder * self, const GstRdRows * rows, GError ** error)
       .ids = plan.send_ids ? rows->ids + i : NULL,.packed = packed,
     };
 
+    gst_rd_encoder_rate_tell (self, rd_codec_level (self->codec));
     result = send_group (self, rows->session, &states, error);
   }
   return result;
@@ -313,13 +314,16 @@ set_caps (GstRdEncoder * self, GstCaps * caps)
     info->hidden_size = before.hidden_size;
   if (info->hidden_size == before.hidden_size
       && info->split_layer == before.split_layer
-      && strcmp (info->model_id, before.model_id) == 0)
+      && strcmp (info->model_id, before.model_id) == 0
+      && strcmp (info->adapters, before.adapters) == 0)
     return TRUE;
   self->input.configured = FALSE;
   GST_ELEMENT_ERROR (self, STREAM, FORMAT,
       ("The model changed inside a stream (%u values a token, layer %d to %u, "
-          "layer %d); start a new stream for it.", before.hidden_size,
-          before.split_layer, info->hidden_size, info->split_layer), (NULL));
+          "layer %d%s); start a new stream for it.", before.hidden_size,
+          before.split_layer, info->hidden_size, info->split_layer,
+          strcmp (info->adapters, before.adapters) != 0 ?
+          ", other adapters" : ""), (NULL));
   return FALSE;
 }
 
@@ -469,6 +473,16 @@ gst_rd_encoder_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
   return good;
 }
 
+static gboolean
+answer_level (GstRdEncoder * self, GstQuery * query)
+{
+  gint level = gst_rd_encoder_rate_level (self);
+
+  if (level >= 0)
+    gst_rd_query_set_level (query, (guint) level);
+  return level >= 0;
+}
+
 gboolean
 gst_rd_encoder_sink_query (GstPad * pad, GstObject * parent, GstQuery * query)
 {
@@ -476,6 +490,8 @@ gst_rd_encoder_sink_query (GstPad * pad, GstObject * parent, GstQuery * query)
 
   if (GST_QUERY_TYPE (query) == GST_QUERY_ALLOCATION)
     return FALSE;
+  if (gst_rd_query_is_level (query))
+    return answer_level (self, query);
   if (gst_rd_query_is_way_back (query))
     return gst_rd_encoder_has_feedback (self)
         || gst_pad_peer_query (self->srcpad, query);

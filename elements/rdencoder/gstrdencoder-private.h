@@ -88,6 +88,7 @@ struct _GstRdEncoder
   gint64 stats_posted;          /* monotonic time */
   RdCodec *codec;               /* NULL until the first buffer */
   GByteArray *payload;
+  gint told_level;              /* upstream knows it; -1 = nothing was told */
   GstRdTokenSideInfo use_side_info;     /* NONE if the codec has no use for it */
   GstRdPredictor *predictor;    /* NULL: none is used */
   GHashTable *pasts;            /* session number -> GstRdEncoderPast */
@@ -163,6 +164,10 @@ void gst_rd_encoder_rate_follow (GstRdEncoder * self);
 /** Encodes rows from @from on into `payload`, as many as one frame takes: *n. */
 gboolean gst_rd_encoder_encode_frame (GstRdEncoder * self, const GstRdRows * rows, const GstRdSidePlan * plan, gsize from, gsize * n,
     gboolean * packed, GError ** error);
+/** Tells upstream the level to be coded with, if it is another than before. Pushes an event: call it without the lock. */
+void gst_rd_encoder_rate_tell (GstRdEncoder * self, gint level);
+/** The level that the properties ask for; -1 if the codec is not a file. */
+gint gst_rd_encoder_rate_level (GstRdEncoder * self);
 /** Messages that are due. */
 void gst_rd_encoder_rate_report (GstRdEncoder * self, guint32 session);
 /** Adds to the statistics, which are those of @sum. The caller holds `lock`. */

@@ -1,5 +1,6 @@
 /* How many rows a frame of rdencoder takes and at which quality: what the properties ask for, applied with codec/rate. */
 #include "elements/rdencoder/gstrdencoder-private.h"
+#include "elements/common/gstrdevents.h"
 #include "elements/common/gstrdpair.h"
 
 GST_DEBUG_CATEGORY_EXTERN (gst_rd_encoder_debug);
@@ -243,6 +244,31 @@ gst_rd_encoder_encode_frame (GstRdEncoder * self, const GstRdRows * rows,
 }
 
 /* ---- what is told ---- */
+
+void
+gst_rd_encoder_rate_tell (GstRdEncoder * self, gint level)
+{
+  if (level < 0 || level == self->told_level)
+    return;
+  self->told_level = level;
+  GST_LOG_OBJECT (self, "level %d from now on", level);
+  /* nobody need take it */
+  gst_pad_push_event (self->sinkpad, gst_rd_event_new_level ((guint) level));
+}
+
+gint
+gst_rd_encoder_rate_level (GstRdEncoder * self)
+{
+  const GstRdEncoderRate *rate = &self->rate_settings;
+  gint level = -1;
+
+  GST_OBJECT_LOCK (self);
+  if (!rd_codec_is_builtin (self->codec_name))
+    level = rate->control == GST_RD_RATE_LOSSLESS ? RD_CODEC_LEVELS - 1 :
+        (gint) rd_codec_quality_level (rate->quality);
+  GST_OBJECT_UNLOCK (self);
+  return level;
+}
 
 /* Called with the lock. */
 static void

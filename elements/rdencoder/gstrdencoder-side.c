@@ -1,5 +1,6 @@
 /* Token side information in rdencoder: which rows are coded with the help of their token ids, and which ids the tail has to be sent. */
 #include "elements/rdencoder/gstrdencoder-private.h"
+#include "elements/common/gstrdadapters.h"
 
 static void
 past_free (gpointer data)
@@ -54,7 +55,10 @@ gst_rd_encoder_side_open (GstRdEncoder * self, GError ** error)
   self->use_side_info = self->token_side_info;
   model = g_strdup (self->model);
   GST_OBJECT_UNLOCK (self);
-  if (!gst_rd_codec_check (self->codec, &self->input.info, error))
+  if (!gst_rd_codec_check (self->codec, &self->input.info, error)
+      || !gst_rd_adapters_agree ("rdencoder", info && info->adapters ?
+          rd_codec_id (self->codec) : "", self->input.info.adapters,
+          self->input.info.model_id, error))
     return FALSE;
   if (!info || info->side_info == RD_SIDE_INFO_NONE)
     self->use_side_info = GST_RD_TOKEN_SIDE_INFO_NONE;

@@ -225,6 +225,7 @@ reset (GstRdEncoder * self)
   self->input.configured = self->have_segment = FALSE;
   gst_rd_encoder_side_close (self);
   g_clear_pointer (&self->codec, rd_codec_free);
+  self->told_level = -1;
   g_clear_pointer (&self->rate, rd_rate_free);
   self->rate_warnings = 0;
   self->stats_posted = 0;
@@ -411,7 +412,8 @@ install_properties (GObjectClass * klass)
 {
   g_object_class_install_property (klass, PROP_CODEC,
       g_param_spec_string ("codec", "Codec",
-          "How hidden states are coded: f32, f16, int8 or int4",
+          "How hidden states are coded: f32, f16, int8, int4 or the path of a "
+          "codec file",
           DEFAULT_CODEC, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
           GST_PARAM_MUTABLE_READY));
   g_object_class_install_property (klass, PROP_PACK,
@@ -497,6 +499,7 @@ gst_rd_encoder_init (GstRdEncoder * self)
   g_queue_init (&self->held);
   self->sessions = gst_rd_encoder_sessions_new ();
   self->payload = g_byte_array_new ();
+  self->told_level = -1;
   self->pasts = gst_rd_encoder_pasts_new ();
   gst_rd_input_init (&self->input);
   self->next_alias = g_random_int ();

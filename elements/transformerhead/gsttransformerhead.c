@@ -85,6 +85,8 @@ offered_caps (GstTransformerHead * self)
   g_strlcpy (info.model_id, st_model_id (self->partition.model),
       sizeof info.model_id);
   g_strlcpy (info.model_name, config->name, sizeof info.model_name);
+  g_strlcpy (info.adapters, gst_rd_partition_adapters (&self->partition),
+      sizeof info.adapters);
   GstCaps *caps = gst_rd_state_info_to_caps (&info);
   g_value_init (&formats, GST_TYPE_LIST);
   g_value_init (&format, G_TYPE_STRING);
@@ -126,6 +128,19 @@ fixate (GstTransformerHead * self, GstCaps * caps)
   return NULL;
 }
 
+/* The level that the first rows are going to be coded with; later ones come as events. */
+static void
+ask_level (GstTransformerHead * self)
+{
+  GstQuery *query = gst_rd_query_new_level ();
+  guint level;
+
+  if (gst_pad_peer_query (self->srcpad, query)
+      && gst_rd_query_parse_level (query, &level))
+    gst_rd_partition_set_level (&self->partition, (gint) MIN (level, G_MAXINT));
+  gst_query_unref (query);
+}
+
 /* Chooses what downstream likes best of what this element can send. */
 static gboolean
 negotiate (GstTransformerHead * self)
@@ -135,6 +150,7 @@ negotiate (GstTransformerHead * self)
   g_autoptr (GError) error = NULL;
   GstCaps *caps = gst_pad_peer_query_caps (self->srcpad, offered);
 
+  ask_level (self);
   if (gst_caps_is_empty (caps)) {
     g_autofree gchar *text = gst_caps_to_string (offered);
 
@@ -221,6 +237,8 @@ push_rows (GstTransformerHead * self, GstBuffer * input,
       rows->ids ? rows->ids + from : NULL);
   if (meta && last)
     meta->given_id = rows->given_id;
+  if (meta && rows->levels)
+    meta->levels = g_memdup2 (rows->levels + from, n);
   return gst_pad_push (self->srcpad, buffer);
 }
 
@@ -345,6 +363,19 @@ gst_transformer_head_sink_event (GstPad * pad, GstObject * parent,
   return gst_pad_event_default (pad, parent, event);
 }
 
+/* rdencoder's level decides on the adapters' gate, here and in the parts before this one. */
+static gboolean
+gst_transformer_head_src_event (GstPad * pad, GstObject * parent,
+    GstEvent * event)
+{
+  GstTransformerHead *self = GST_TRANSFORMER_HEAD (parent);
+  guint level;
+
+  if (gst_rd_event_parse_level (event, &level))
+    gst_rd_partition_set_level (&self->partition, (gint) MIN (level, G_MAXINT));
+  return gst_pad_event_default (pad, parent, event);
+}
+
 /* ---- states ---- */
 
 static gboolean
@@ -397,6 +428,7 @@ gst_transformer_head_change_state (GstElement * element,
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
     gst_event_replace (&self->held_segment, NULL);
     gst_rd_partition_end_all (&self->partition);
+    gst_rd_partition_set_level (&self->partition, -1);
     gst_rd_input_reset (&self->input);
   } else if (transition == GST_STATE_CHANGE_READY_TO_NULL) {
     gst_rd_partition_close (&self->partition);
@@ -501,5 +533,6 @@ gst_transformer_head_init (GstTransformerHead * self)
   gst_pad_set_event_function (self->sinkpad, gst_transformer_head_sink_event);
   gst_element_add_pad (GST_ELEMENT (self), self->sinkpad);
   self->srcpad = gst_pad_new_from_static_template (&src_template, "src");
+  gst_pad_set_event_function (self->srcpad, gst_transformer_head_src_event);
   gst_element_add_pad (GST_ELEMENT (self), self->srcpad);
 }

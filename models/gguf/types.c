@@ -382,3 +382,54 @@ st_type_row_bytes (StType type, gsize n)
     return 0;
   return bytes;
 }
+
+static void
+f16_from_float (const float *src, guint8 * dst, gsize n)
+{
+  for (gsize i = 0; i < n; i++) {
+    const guint16 half = st_float_to_half (src[i]);
+
+    memcpy (dst + 2 * i, &half, sizeof half);
+  }
+}
+
+static void
+q8_0_block (const float *src, BlockQ8_0 * b)
+{
+  float max = 0.0f, d;
+  guint16 half;
+
+  for (guint j = 0; j < QK; j++)
+    max = MAX (max, ABS (src[j]));
+  half = st_float_to_half (max / 127.0f);
+  d = st_half_to_float (half);
+  memcpy (b->d, &half, sizeof half);
+  for (guint j = 0; j < QK; j++) {
+    const float q = d > 0.0f ? src[j] / d : 0.0f;
+
+    b->qs[j] = (gint8) CLAMP (q < 0.0f ? q - 0.5f : q + 0.5f, -127.0f, 127.0f);
+  }
+}
+
+gboolean
+st_type_from_float (StType type, const float *src, void *dst, gsize n)
+{
+  BlockQ8_0 *blocks = dst;
+
+  if (st_type_row_bytes (type, n) == 0)
+    return FALSE;
+  switch (type) {
+    case ST_TYPE_F32:
+      memcpy (dst, src, n * sizeof *src);
+      return TRUE;
+    case ST_TYPE_F16:
+      f16_from_float (src, dst, n);
+      return TRUE;
+    case ST_TYPE_Q8_0:
+      for (gsize i = 0; i < n / QK; i++)
+        q8_0_block (src + i * QK, blocks + i);
+      return TRUE;
+    default:
+      return FALSE;
+  }
+}

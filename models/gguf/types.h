@@ -36,6 +36,10 @@ const StTypeTraits *st_type_traits (StType type);
 /** st_type_row_bytes: bytes of a row of @n elements; 0 if @n is not a multiple of the block or it overflows. */
 gsize st_type_row_bytes (StType type, gsize n);
 
+/** st_type_from_float: rounds a row of @n elements to @type, which is F32, F16 or Q8_0 (scale: the block's largest magnitude / 127), into
+ * st_type_row_bytes() bytes at @dst. FALSE for another type, and for @n that are not whole blocks. */
+gboolean st_type_from_float (StType type, const float *src, void *dst, gsize n);
+
 /** IEEE half and bfloat16 to float and back (round to nearest even), plain C, exact on every CPU. */
 float st_half_to_float (guint16 h);
 guint16 st_float_to_half (float value);

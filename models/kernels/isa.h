@@ -47,6 +47,8 @@ typedef struct
   void (*swiglu_backward) (const float *gate, const float *up, gsize n,
       float *d, float *d_up);
   void (*add) (float *x, const float *y, gsize n);
+  /* y (n) += sum of factors[i] * w[i * ldw ...] (n), i < k: each element one chain of multiply-adds over ascending i. */
+  void (*add_rows) (float *y, const float *w, gsize ldw, const float *factors, gsize k, gsize n);
   void (*scale) (float *dst, const float *src, gsize n, float factor);
   gdouble (*log_sum_exp) (const float *logits, gsize n);
   /* scores = exp (scores - new maximum); updates the running @max and @sum of the row and returns the factor exp (old - new maximum)

@@ -51,6 +51,10 @@ void st_matmul_group (StPool * pool, const StProduct * products, gsize n,
     const float *x, gsize m, gsize ldx, StRegime regime,
     gboolean deterministic, const gint * cancel);
 
+/** st_add_outer: y (m x w->cols, row stride ldy) += x (m x w->rows, row stride ldx) * w, for a matrix w of few rows, as stored in F32, F16 or BF16.
+ * One order of summation for both regimes. @cancel as in st_matmul(). */
+void st_add_outer (StPool * pool, const StMatrix * w, const float *x, gsize m, gsize ldx, float *y, gsize ldy, const gint * cancel);
+
 /** st_get_row: dequantises row @row of @w (the embedding of a token) to @dst (w->cols floats). */
 void st_get_row (const StMatrix * w, gsize row, float *dst);
 

@@ -112,6 +112,42 @@ rope (float *x, gsize n_heads, gsize head_dim, gsize rope_dim,
   }
 }
 
+/* Columns at once, in vectors: enough chains to hide the latency of one. */
+#define ADD_CHAINS 4
+
+static void
+add_rows (float *y, const float *w, gsize ldw, const float *factors, gsize k,
+    gsize n)
+{
+  gsize j = 0;
+
+  for (; j + ADD_CHAINS * VL <= n; j += ADD_CHAINS * VL) {
+    vf acc[ADD_CHAINS];
+
+#pragma GCC unroll 4
+    for (guint c = 0; c < ADD_CHAINS; c++)
+      acc[c] = v_load (y + j + c * VL);
+    for (gsize i = 0; i < k; i++) {
+      const vf factor = v_set1 (factors[i]);
+
+#pragma GCC unroll 4
+      for (guint c = 0; c < ADD_CHAINS; c++)
+        acc[c] = v_fma (v_load (w + i * ldw + j + c * VL), factor, acc[c]);
+    }
+#pragma GCC unroll 4
+    for (guint c = 0; c < ADD_CHAINS; c++)
+      v_store (y + j + c * VL, acc[c]);
+  }
+  for (; j < n; j += VL) {
+    const gsize left = MIN (n - j, VL);
+    vf acc = v_load_n (y + j, left);
+
+    for (gsize i = 0; i < k; i++)
+      acc = v_fma (v_load_n (w + i * ldw + j, left), v_set1 (factors[i]), acc);
+    v_store_n (y + j, acc, left);
+  }
+}
+
 V_INLINE vf
 swiglu_vector (vf gate, vf up)
 {
@@ -250,6 +286,7 @@ const StIsa ST_ISA (isa) = {
   .dot = ST_ISA (dot),
   .rms_norm = rms_norm,
   .rope = rope,
+  .add_rows = add_rows,
   .swiglu = swiglu,
   .swiglu_backward = swiglu_backward,
   .add = add,

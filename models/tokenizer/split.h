@@ -1,4 +1,5 @@
-/* Pre-tokenizers of byte-level BPE: where a text is cut into words before merging. Internal to models/tokenizer and its tests. */
+/* Pre-tokenizers of byte-level BPE: where a text is cut into words before merging. Internal to models/tokenizer, what
+ * learns vocabularies, and tests. */
 #pragma once
 #include <glib.h>
 

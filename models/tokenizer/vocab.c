@@ -12,8 +12,8 @@
 #define ALPHABET_END 0x144
 
 /* GPT-2 writes every byte as a visible character: printable Latin-1 bytes as themselves, the others, in order, from U+0100 on. */
-static void
-init_alphabet (StVocab * vocab)
+void
+st_vocab_alphabet (guint16 char_of_byte[256])
 {
   guint16 next = 0x100;
 
@@ -21,7 +21,7 @@ init_alphabet (StVocab * vocab)
     gboolean visible = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1
         && byte != 0xad);
 
-    vocab->char_of_byte[byte] = visible ? byte : next++;
+    char_of_byte[byte] = visible ? byte : next++;
   }
 }
 
@@ -231,7 +231,7 @@ find_bytes (StVocab * vocab)
 gboolean
 st_vocab_init (StVocab * vocab, const StGguf * gguf, GError ** error)
 {
-  init_alphabet (vocab);
+  st_vocab_alphabet (vocab->char_of_byte);
   if (!read_texts (vocab, gguf, error) || !index_texts (vocab, gguf, error)
       || !read_types (vocab, gguf, error))
     return FALSE;

@@ -1,5 +1,5 @@
 /* Vocabulary of a byte-level BPE tokenizer: token texts as the file has them, the bytes they stand for, and their kinds.
- * Internal to models/tokenizer. */
+ * Internal to models/tokenizer and what learns vocabularies. */
 #pragma once
 #include <glib.h>
 #include "models/gguf/gguf.h"
@@ -32,6 +32,9 @@ typedef struct
   guint32 *slots;               /* hash table of texts: id + 1, 0 is empty */
   gsize n_slots;                /* a power of two */
 } StVocab;
+
+/** st_vocab_alphabet: the character that stands for each byte in GPT-2's vocabularies. */
+void st_vocab_alphabet (guint16 char_of_byte[256]);
 
 /** st_vocab_init: reads tokenizer.ggml.tokens and token_type; @vocab is zeroed before. st_vocab_clear() also after a failure. */
 gboolean st_vocab_init (StVocab * vocab, const StGguf * gguf, GError ** error);

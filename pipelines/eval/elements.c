@@ -42,6 +42,8 @@ typedef struct
   GMutex lock;                  /* traffic */
   Traffic traffic;
   RdCodec *codec;               /* tells ideal code lengths */
+  gint level;                   /* atomic: that the encoder told last, -1 = none */
+  GArray *levels;               /* gint8: of the last text's rows */
 } Elements;
 
 /* ---- the wire ---- */
@@ -79,6 +81,18 @@ count_buffer (Elements * self, GstBuffer * buffer)
   self->traffic.control += rest;
   g_mutex_unlock (&self->lock);
   gst_buffer_unmap (buffer, &map);
+}
+
+static GstPadProbeReturn
+on_upstream (GstPad * pad, GstPadProbeInfo * info, gpointer user_data)
+{
+  Elements *self = user_data;
+  guint level;
+
+  (void) pad;
+  if (gst_rd_event_parse_level (gst_pad_probe_info_get_event (info), &level))
+    g_atomic_int_set (&self->level, (gint) level);
+  return GST_PAD_PROBE_OK;
 }
 
 static GstPadProbeReturn
@@ -206,6 +220,8 @@ take_rows (Elements * self, GstSample * sample, gsize n, float *y,
     return FALSE;
   }
   memcpy (y + *done * hidden, rows, count * hidden * sizeof *y);
+  if (meta->levels)
+    g_array_append_vals (self->levels, meta->levels, (guint) count);
   *done += count;
   return TRUE;
 }
@@ -280,6 +296,7 @@ elements_send (EvalLink * link, const EvalText * text, const float *x,
   Traffic start = traffic_now (self);
   gsize done = 0;
 
+  g_array_set_size (self->levels, 0);
   begin_session (self);
   for (gsize from = 0; from < text->n;) {
     /* the first position stands alone: what it costs is told apart */
@@ -303,6 +320,31 @@ elements_send (EvalLink * link, const EvalText * text, const float *x,
         8.0 * (gdouble) (end.control - start.control) / (text->n - 1);
   }
   return TRUE;
+}
+
+/* What the encoder told; before it has, what it answers. */
+static gint
+elements_level (EvalLink * link)
+{
+  Elements *self = (Elements *) link;
+  gint level = g_atomic_int_get (&self->level);
+  GstQuery *query = gst_rd_query_new_level ();
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (self->encoder, "sink");
+  guint answer;
+
+  if (level < 0 && gst_pad_query (pad, query)
+      && gst_rd_query_parse_level (query, &answer))
+    level = (gint) answer;
+  gst_query_unref (query);
+  return level;
+}
+
+static const gint8 *
+elements_levels (EvalLink * link)
+{
+  Elements *self = (Elements *) link;
+
+  return self->levels->len ? (const gint8 *) self->levels->data : NULL;
 }
 
 static guint64
@@ -341,6 +383,7 @@ elements_free (EvalLink * link)
     gst_object_unref (self->pipeline);
   }
   rd_codec_free (self->codec);
+  g_array_unref (self->levels);
   g_mutex_clear (&self->lock);
   g_free (self);
 }
@@ -430,6 +473,8 @@ fill_info (Elements * self, const EvalModel * model)
   info->split_layer = (gint) model->split;
   g_strlcpy (info->model_id, st_model_id (model->head), sizeof info->model_id);
   g_strlcpy (info->model_name, model->config->name, sizeof info->model_name);
+  if (model->adapters)
+    g_strlcpy (info->adapters, model->adapters->id, sizeof info->adapters);
   if (tokenizer)
     g_strlcpy (self->tokenizer_id, st_tokenizer_id (tokenizer),
         sizeof self->tokenizer_id);
@@ -472,6 +517,9 @@ build (Elements * self, GError ** error)
   g_autoptr (GstPad) pad = gst_element_get_static_pad (self->encoder, "src");
   gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER |
       GST_PAD_PROBE_TYPE_BUFFER_LIST, on_wire, self, NULL);
+  g_autoptr (GstPad) rows = gst_element_get_static_pad (self->encoder, "sink");
+  gst_pad_add_probe (rows, GST_PAD_PROBE_TYPE_EVENT_UPSTREAM, on_upstream,
+      self, NULL);
   if (gst_element_link_many (source, self->encoder, self->decoder, sink, NULL))
     return TRUE;
   g_set_error (error, EVAL_ERROR, EVAL_ERROR_STREAM,
@@ -496,13 +544,16 @@ eval_elements_new (const EvalVariant * variant, const EvalModel * model,
     guint threads, GError ** error)
 {
   static const EvalLinkClass klass = {.send = elements_send,
-    .times = elements_times,.free = elements_free
+    .times = elements_times,.level = elements_level,.levels = elements_levels,
+    .free = elements_free
   };
   Elements *self = g_new0 (Elements, 1);
 
   self->link.klass = &klass;
   g_mutex_init (&self->lock);
   self->cancel = model->cancel;
+  self->level = -1;
+  self->levels = g_array_new (FALSE, FALSE, sizeof (gint8));
   self->frame_tokens = variant->frame_tokens;
   self->send_ids = variant->spec->send_ids;
   fill_info (self, model);

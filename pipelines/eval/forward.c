@@ -21,7 +21,8 @@ eval_model_open (EvalModel * model, const gchar * path, gint split,
     guint threads, const gint * cancel, GError ** error)
 {
   *model = (EvalModel) {
-  .split = (guint) MAX (split, 0),.cancel = cancel};
+  .split = (guint) MAX (split, 0),.threads = threads,.path =
+        g_strdup (path),.cancel = cancel};
   model->head = open_part (path, 0, MAX (split, 1), threads, error);
   if (!model->head)
     return FALSE;
@@ -41,33 +42,70 @@ eval_model_clear (EvalModel * model)
 {
   g_clear_pointer (&model->head, st_model_unref);
   g_clear_pointer (&model->tail, st_model_unref);
+  g_clear_pointer (&model->adapters, gst_rd_adapters_free);
+  g_clear_pointer (&model->path, g_free);
+}
+
+gboolean
+eval_model_adapt (EvalModel * adapted, const EvalModel * model,
+    GstRdAdapters * adapters, GError ** error)
+{
+  const gint split = (gint) model->split;
+  gboolean good = eval_model_open (adapted, model->path, split,
+      model->threads, model->cancel, error);
+
+  adapted->adapters = adapters;
+  return good && gst_rd_adapters_check (adapters, adapted->head, 0, split,
+      TRUE, error) && gst_rd_adapters_check (adapters, adapted->tail, split,
+      (gint) model->config->n_blocks, TRUE, error)
+      && st_model_adapt (adapted->head, adapters->model, error)
+      && st_model_adapt (adapted->tail, adapters->model, error);
 }
 
 static gboolean
-run (StModel * part, float *x, gsize n, const gint * cancel, GError ** error)
+run (StModel * part, float *x, gsize n, const gfloat * gates,
+    const gint * cancel, GError ** error)
 {
   StKvCache *cache = st_kv_cache_new (part, (guint) n, ST_TYPE_F32, error);
   gboolean good;
 
   if (!cache)
     return FALSE;
-  good = st_model_run (part, cache, x, n, ST_REGIME_PREFILL, cancel, error);
+  good = st_model_run_gated (part, cache, x, n, ST_REGIME_PREFILL, gates,
+      cancel, error);
   st_kv_cache_free (cache);
   return good;
 }
 
-gboolean
-eval_model_head (EvalModel * model, const gint32 * ids, gsize n, float *x,
-    GError ** error)
+/* Of each row: at its own level, or at @level if none has one. NULL without adapters. */
+static gfloat *
+gates_of (const EvalModel * model, gsize n, const gint8 * levels, gint level)
 {
-  return st_model_embed (model->head, ids, n, x, error)
-      && run (model->head, x, n, model->cancel, error);
+  gfloat *gates = model->adapters ? g_new (gfloat, n) : NULL;
+
+  for (gsize i = 0; gates && i < n; i++)
+    gates[i] = gst_rd_adapters_gate (model->adapters,
+        levels ? levels[i] : level);
+  return gates;
 }
 
 gboolean
-eval_model_tail (EvalModel * model, float *x, gsize n, GError ** error)
+eval_model_head (EvalModel * model, const gint32 * ids, gsize n, gint level,
+    float *x, GError ** error)
 {
-  return run (model->tail, x, n, model->cancel, error);
+  g_autofree gfloat *gates = gates_of (model, n, NULL, level);
+
+  return st_model_embed (model->head, ids, n, x, error)
+      && run (model->head, x, n, gates, model->cancel, error);
+}
+
+gboolean
+eval_model_tail (EvalModel * model, float *x, gsize n, const gint8 * levels,
+    GError ** error)
+{
+  g_autofree gfloat *gates = gates_of (model, n, levels, -1);
+
+  return run (model->tail, x, n, gates, model->cancel, error);
 }
 
 gboolean

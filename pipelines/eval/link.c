@@ -17,6 +17,18 @@ eval_link_times (EvalLink * link, EvalTimes * times)
   return TRUE;
 }
 
+gint
+eval_link_level (EvalLink * link)
+{
+  return link->klass->level ? link->klass->level (link) : -1;
+}
+
+const gint8 *
+eval_link_levels (EvalLink * link)
+{
+  return link->klass->levels ? link->klass->levels (link) : NULL;
+}
+
 void
 eval_link_free (EvalLink * link)
 {

@@ -19,6 +19,8 @@ typedef struct
 {
   gboolean (*send) (EvalLink * link, const EvalText * text, const float *x, float *y, EvalSum * sums, GError ** error);
   void (*times) (EvalLink * link, EvalTimes * times);   /* may be NULL: nothing is timed */
+  gint (*level) (EvalLink * link);      /* may be NULL: there are no levels */
+  const gint8 *(*levels) (EvalLink * link);
   void (*free) (EvalLink * link);
 } EvalLinkClass;
 
@@ -33,6 +35,10 @@ struct _EvalLink
 gboolean eval_link_send (EvalLink * link, const EvalText * text, const float *x, float *y, EvalSum * sums, GError ** error);
 /** FALSE if it has no clock. */
 gboolean eval_link_times (EvalLink * link, EvalTimes * times);
+/** eval_link_level: the level of a codec file that the next rows are going to be coded with; -1 = not known. */
+gint eval_link_level (EvalLink * link);
+/** eval_link_levels: those that the rows of the last text were coded with, as many as it has; NULL = not known. */
+const gint8 *eval_link_levels (EvalLink * link);
 void eval_link_free (EvalLink * link);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvalLink, eval_link_free)
 

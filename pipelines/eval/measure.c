@@ -37,7 +37,8 @@ eval_run_link (EvalRun * run, const EvalVariant * variant, guint threads,
   if (variant->spec->kind == EVAL_IDS)
     return eval_ids_new (variant->id_code, config->hidden_size,
         config->vocab_size);
-  return eval_elements_new (variant, &run->model, threads, error);
+  EvalModel *model = eval_run_model (run, variant->spec->name, error);
+  return model ? eval_elements_new (variant, model, threads, error) : NULL;
 }
 
 /* ---- one text through several codecs ---- */
@@ -50,7 +51,10 @@ typedef struct
 {
   EvalPoint *point;
   EvalLink *link;
+  EvalModel *model;             /* on both sides of the link */
+  float *sent;                  /* states that go in, if the model is not the run's own */
   float *received;              /* what comes out of the link */
+  gint8 *levels;                /* of the codec file, row by row; -1 = not known */
   float *final;                 /* behind the last block */
   EvalSum *sums;
   gint twin;                    /* an earlier lane with the same rows, or NOBODY or REFERENCE */
@@ -65,18 +69,59 @@ typedef struct
   float *logits;                /* (EVAL_CHUNK, vocab) */
 } Batch;
 
-static gint
-find_twin (const Batch * batch, guint lane, const float *x, gsize size)
+/* Whether the same tail gets the same from both. */
+static gboolean
+same_rows (const Lane * a, const Lane * b, gsize size, gsize n)
 {
-  const float *received = batch->lanes[lane].received;
+  return a->model == b->model && memcmp (a->received, b->received, size) == 0
+      && (!a->model->adapters || memcmp (a->levels, b->levels, n) == 0);
+}
 
-  if (memcmp (received, x, size) == 0)
+static gint
+find_twin (const Batch * batch, guint lane, const float *x, gsize size, gsize n)
+{
+  const Lane *own = &batch->lanes[lane];
+
+  if (own->model == &batch->run->model && memcmp (own->received, x, size) == 0)
     return REFERENCE;
   for (guint i = 0; i < lane; i++)
     if (batch->lanes[i].twin == NOBODY
-        && memcmp (received, batch->lanes[i].received, size) == 0)
+        && same_rows (own, &batch->lanes[i], size, n))
       return (gint) i;
   return NOBODY;
+}
+
+/* What the head sends on that lane. */
+static const float *
+head_states (Batch * batch, Lane * lane, guint index, GError ** error)
+{
+  const EvalText *text = eval_run_text (batch->run, index);
+
+  if (lane->model == &batch->run->model)
+    return eval_run_states (batch->run, index);
+  return eval_model_head (lane->model, text->ids, text->n,
+      eval_link_level (lane->link), lane->sent, error) ? lane->sent : NULL;
+}
+
+static gboolean
+send_lane (Batch * batch, Lane * lane, guint index, GError ** error)
+{
+  const EvalText *text = eval_run_text (batch->run, index);
+  const float *x = head_states (batch, lane, index, error);
+  const gint8 *levels;
+
+  memset (lane->sums, 0, sizeof *lane->sums * text->n);
+  if (!x || !eval_link_send (lane->link, text, x, lane->received, lane->sums,
+          error)) {
+    g_prefix_error (error, "%s: ", lane->point->variant->curve);
+    return FALSE;
+  }
+  levels = eval_link_levels (lane->link);
+  if (levels)
+    memcpy (lane->levels, levels, text->n);
+  else
+    memset (lane->levels, -1, text->n);
+  return TRUE;
 }
 
 /* Text @index through every link, and through the tail where no other lane has the same rows. */
@@ -91,16 +136,13 @@ send_text (Batch * batch, guint index, GError ** error)
   for (guint i = 0; i < batch->n; i++) {
     Lane *lane = &batch->lanes[i];
 
-    memset (lane->sums, 0, sizeof *lane->sums * text->n);
-    if (!eval_link_send (lane->link, text, x, lane->received, lane->sums,
-            error)) {
-      g_prefix_error (error, "%s: ", lane->point->variant->curve);
+    if (!send_lane (batch, lane, index, error))
       return FALSE;
-    }
-    lane->twin = find_twin (batch, i, x, size);
+    lane->twin = find_twin (batch, i, x, size, text->n);
     if (lane->twin == NOBODY) {
       memcpy (lane->final, lane->received, size);
-      if (!eval_model_tail (&run->model, lane->final, text->n, error))
+      if (!eval_model_tail (lane->model, lane->final, text->n, lane->levels,
+              error))
         return FALSE;
     }
     eval_progress_step (&run->progress, text->n, lane->point->variant->curve);
@@ -256,6 +298,12 @@ open_lane (Batch * batch, Lane * lane, EvalPoint * point, GError ** error)
   lane->link = eval_run_link (batch->run, point->variant, 0, error);
   if (!lane->link)
     return FALSE;
+  /* the link was made with it, so it is there */
+  lane->model = point->variant->spec->kind == EVAL_ELEMENTS ?
+      eval_run_model (batch->run, point->variant->spec->name, NULL) :
+      &batch->run->model;
+  lane->sent = g_new (float, values);
+  lane->levels = g_new (gint8, batch->max_ids);
   lane->received = g_new (float, values);
   lane->final = g_new (float, values);
   lane->sums = g_new (EvalSum, batch->max_ids);
@@ -274,6 +322,8 @@ close_lane (Lane * lane)
     lane->point->decode_ns = times.decode_ns / (gdouble) times.tokens;
   }
   eval_link_free (lane->link);
+  g_free (lane->sent);
+  g_free (lane->levels);
   g_free (lane->received);
   g_free (lane->final);
   g_free (lane->sums);

@@ -1,7 +1,69 @@
 /* A model, its texts, and their states without a codec. */
 #include "pipelines/eval/run.h"
 #include <math.h>
+#include <string.h>
 #include "pipelines/eval/interval.h"
+
+/* A codec file and the model that goes with it. */
+typedef struct
+{
+  gchar *codec;
+  gboolean plain;               /* the file has no adapters: @model is not used */
+  EvalModel model;
+} EvalAdapted;
+
+static void
+adapted_free (gpointer data)
+{
+  EvalAdapted *adapted = data;
+
+  eval_model_clear (&adapted->model);
+  g_free (adapted->codec);
+  g_free (adapted);
+}
+
+static EvalAdapted *
+adapted_new (EvalRun * run, const gchar * codec, GError ** error)
+{
+  GstRdAdapters *adapters = gst_rd_adapters_load (codec, error);
+  EvalAdapted *adapted;
+
+  if (!adapters)
+    return NULL;
+  adapted = g_new0 (EvalAdapted, 1);
+  adapted->codec = g_strdup (codec);
+  adapted->plain = adapters->model == NULL;
+  if (adapted->plain)
+    gst_rd_adapters_free (adapters);
+  else if (!eval_model_adapt (&adapted->model, &run->model, adapters, error)) {
+    adapted_free (adapted);
+    return NULL;
+  }
+  return adapted;
+}
+
+EvalModel *
+eval_run_model (EvalRun * run, const gchar * name, GError ** error)
+{
+  EvalAdapted *adapted = NULL;
+
+  if (rd_codec_is_builtin (name))
+    return &run->model;
+  if (!run->adapted)
+    run->adapted = g_ptr_array_new_with_free_func (adapted_free);
+  for (guint i = 0; !adapted && i < run->adapted->len; i++) {
+    adapted = g_ptr_array_index (run->adapted, i);
+    if (strcmp (adapted->codec, name) != 0)
+      adapted = NULL;
+  }
+  if (!adapted) {
+    adapted = adapted_new (run, name, error);
+    if (!adapted)
+      return NULL;
+    g_ptr_array_add (run->adapted, adapted);
+  }
+  return adapted->plain ? &run->model : &adapted->model;
+}
 
 const EvalText *
 eval_run_text (const EvalRun * run, guint index)
@@ -63,10 +125,10 @@ load_text (EvalRun * run, guint index, GError ** error)
   gboolean right;
 
   g_ptr_array_add (run->states, x);
-  if (!eval_model_head (&run->model, text->ids, text->n, x, error))
+  if (!eval_model_head (&run->model, text->ids, text->n, -1, x, error))
     return FALSE;
   final = g_memdup2 (x, size);
-  if (!eval_model_tail (&run->model, final, text->n, error))
+  if (!eval_model_tail (&run->model, final, text->n, NULL, error))
     return FALSE;
   if (index < run->testset->texts->len) {
     g_ptr_array_add (run->finals, g_steal_pointer (&final));
@@ -108,6 +170,7 @@ eval_run_clear (EvalRun * run)
 {
   eval_progress_end (&run->progress);
   eval_model_clear (&run->model);
+  g_clear_pointer (&run->adapted, g_ptr_array_unref);
   g_clear_pointer (&run->testset, eval_testset_free);
   g_clear_pointer (&run->passages, eval_testset_free);
   g_clear_pointer (&run->hits, g_free);

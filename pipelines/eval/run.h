@@ -18,7 +18,8 @@ typedef struct
 /** EvalRun: a model, its texts, and their states without a codec. */
 typedef struct
 {
-  EvalModel model;
+  EvalModel model;              /* as it is: what everything is compared with */
+  GPtrArray *adapted;           /* EvalAdapted: with the adapters of codec files; NULL until there is one */
   EvalTestset *testset;
   EvalTestset *passages;        /* or NULL */
   GPtrArray *states;            /* float: n x hidden size before the cut, of each window, then of each passage */
@@ -33,6 +34,9 @@ typedef struct
 /** eval_run_load: reads states for what @run has: model, testset, passages. eval_run_clear() frees all, also after an error. */
 gboolean eval_run_load (EvalRun * run, guint threads, gboolean quiet, guint n_points, GError ** error);
 void eval_run_clear (EvalRun * run);
+
+/** eval_run_model: the model that the codec @name of the elements goes with: @run's own, or one with the adapters of a codec file, owned by @run. */
+EvalModel *eval_run_model (EvalRun * run, const gchar * name, GError ** error);
 
 /** All texts: windows, then passages. */
 guint eval_run_n_texts (const EvalRun * run);

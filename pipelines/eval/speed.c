@@ -77,7 +77,7 @@ time_head (Bench * bench, gdouble * ns, GError ** error)
   gint64 start = g_get_monotonic_time ();
 
   if (!eval_model_head (&bench->run->model, bench->text->ids, bench->text->n,
-          bench->rows, error))
+          -1, bench->rows, error))
     return FALSE;
   *ns = 1000.0 * (gdouble) (g_get_monotonic_time () - start) / bench->text->n;
   return TRUE;

@@ -145,8 +145,8 @@ build (const Options * options, App * app, GError ** error)
   g_object_set (tokens, "model", options->model, "prompt", options->prompt,
       "max-tokens", options->max_tokens, NULL);
   g_object_set (head, "model", options->model, "split-layer", options->split,
-      NULL);
-  g_object_set (tail, "model", options->model, NULL);
+      "codec", codec, NULL);
+  g_object_set (tail, "model", options->model, "codec", codec, NULL);
   g_object_set (app->encoder, "codec", codec, NULL);
   /* the built-in ones are named by the stream */
   if (!app->fixed)

@@ -116,7 +116,8 @@ build (const gchar * model, gint split, const gchar * prompt, gint max_tokens,
       "chat-template", "auto", "max-tokens", max_tokens, NULL);
   gst_object_unref (element);
   element = gst_bin_get_by_name (GST_BIN (pipeline), "head");
-  g_object_set (element, "model", model, "split-layer", split, NULL);
+  g_object_set (element, "model", model, "split-layer", split, "codec",
+      codec, NULL);
   gst_object_unref (element);
   element = gst_bin_get_by_name (GST_BIN (pipeline), "encoder");
   g_object_set (element, "codec", codec, "reply-port", reply_port, NULL);

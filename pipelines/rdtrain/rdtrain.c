@@ -1,4 +1,4 @@
-/* rdtrain: makes codec files. Each command has a file of its own. */
+/* rdtrain: makes codec files, and models. Each command has a file of its own. */
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,14 +14,24 @@ typedef struct
 static const Command commands[] = {
   {"calibrate", "fits a codec to a model, a split and text; the model stays "
         "as it is", rdtrain_calibrate},
+  {"train", "trains a codec, alone or together with adapters of the model",
+      rdtrain_train},
+  {"resume", "goes on with a training that was interrupted", rdtrain_resume},
+  {"export", "makes a codec file of what a training has reached",
+      rdtrain_export},
+  {"evaluate", "measures what a training has reached, on a test set",
+      rdtrain_evaluate},
+  {"from-scratch", "trains a small language model on text, from nothing",
+      rdtrain_from_scratch},
+  {"windows", "makes a test set for rdeval out of text", rdtrain_windows},
 };
 
 static void
 print_usage (void (*print) (const gchar *, ...))
 {
   print ("Usage: rdtrain COMMAND [OPTION...]\n\n"
-      "Makes codec files for the hidden states of a language model.\n\n"
-      "Commands:\n");
+      "Makes codec files for the hidden states of a language model, and small "
+      "models.\n\n" "Commands:\n");
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
     print ("  %-12s %s\n", commands[i].name, commands[i].what);
   print ("\nrdtrain COMMAND --help lists a command's options.\n");

@@ -10,6 +10,12 @@ G_BEGIN_DECLS
 
 /** Commands: like main(), argv[0] being the program's; return an exit code. */
 int rdtrain_calibrate (gint argc, gchar ** argv);
+int rdtrain_train (gint argc, gchar ** argv);
+int rdtrain_resume (gint argc, gchar ** argv);
+int rdtrain_export (gint argc, gchar ** argv);
+int rdtrain_evaluate (gint argc, gchar ** argv);
+int rdtrain_from_scratch (gint argc, gchar ** argv);
+int rdtrain_windows (gint argc, gchar ** argv);
 
 /** rdtrain_cancelled: becomes 1 at the first SIGINT or SIGTERM after rdtrain_catch_signals(); a second one ends the program at once. */
 extern gint rdtrain_cancelled;

@@ -2,11 +2,11 @@
  * llama-bench's pp and tg measure. Prints one line of JSON. See compare-llama-cpp for the comparison. */
 #include <stdlib.h>
 
-#include "models/model.h"
+#include "models/llama.h"
 
 typedef struct
 {
-  gint threads, prompt, steps, repeat;
+  gint threads, prompt, steps, repeat, rank;
   gboolean fast, f16;
 } Settings;
 
@@ -15,6 +15,28 @@ fail (const GError * error)
 {
   g_printerr ("bench-model: %s\n", error->message);
   exit (1);
+}
+
+/* Adapters of every matrix of every block; their values do not matter to the time. */
+static StModelAdapters *
+make_adapters (const StModelConfig * config, gsize rank)
+{
+  StModelAdapters *adapters = st_model_adapters_new ();
+
+  for (guint i = 0; i < config->n_blocks * ST_LLAMA_MATRICES; i++) {
+    g_autofree gchar *name = g_strdup_printf ("blk.%u.%s.weight",
+        i / ST_LLAMA_MATRICES, st_llama_matrix_name (i % ST_LLAMA_MATRICES));
+    g_autofree float *values = NULL;
+    gsize outputs, inputs;
+
+    st_llama_matrix_shape (config, i % ST_LLAMA_MATRICES, &outputs, &inputs);
+    values = g_new (float, rank * MAX (outputs, inputs));
+    for (gsize k = 0; k < rank * MAX (outputs, inputs); k++)
+      values[k] = (float) (k % 7) / 512 - 3.0f / 512;
+    st_model_adapters_add (adapters, name, inputs, outputs, rank, 1, values,
+        values);
+  }
+  return adapters;
 }
 
 static void
@@ -67,13 +89,15 @@ measure (StModel * model, StKvCache * cache, const Settings * s,
 int
 main (int argc, char **argv)
 {
-  Settings s = { 1, 512, 64, 3, FALSE, FALSE };
+  Settings s = { 1, 512, 64, 3, 0, FALSE, FALSE };
   const GOptionEntry entries[] = {
     {"threads", 't', 0, G_OPTION_ARG_INT, &s.threads, "Threads (0: all)", "N"},
     {"prompt", 'p', 0, G_OPTION_ARG_INT, &s.prompt, "Ids of the prompt", "N"},
     {"steps", 'n', 0, G_OPTION_ARG_INT, &s.steps, "Single-token steps", "N"},
     {"repeat", 'r', 0, G_OPTION_ARG_INT, &s.repeat,
         "Repetitions, the best is printed", "N"},
+    {"rank", 0, 0, G_OPTION_ARG_INT, &s.rank,
+        "Adapters of that rank beside every matrix (0: none)", "R"},
     {"fast", 'f', 0, G_OPTION_ARG_NONE, &s.fast,
         "deterministic=false: OpenBLAS in prefill", NULL},
     {"f16", 0, 0, G_OPTION_ARG_NONE, &s.f16, "KV cache of F16", NULL},
@@ -89,7 +113,8 @@ main (int argc, char **argv)
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, &argc, &argv, &error))
     fail (error);
-  if (argc != 2 || s.threads < 0 || s.prompt < 1 || s.steps < 1 || s.repeat < 1) {
+  if (argc != 2 || s.threads < 0 || s.rank < 0 || s.prompt < 1 || s.steps < 1
+      || s.repeat < 1) {
     g_autofree gchar *help = g_option_context_get_help (context, TRUE, NULL);
 
     g_printerr ("%s", help);
@@ -100,6 +125,13 @@ main (int argc, char **argv)
   model = st_model_open (argv[1], &options, &error);
   if (model == NULL)
     fail (error);
+  if (s.rank > 0) {
+    g_autoptr (StModelAdapters) adapters =
+        make_adapters (st_model_config (model), (gsize) s.rank);
+
+    if (!st_model_adapt (model, adapters, &error))
+      fail (error);
+  }
   cache =
       st_kv_cache_new (model, (guint) MAX (s.prompt, s.steps),
       s.f16 ? ST_TYPE_F16 : ST_TYPE_F32, &error);

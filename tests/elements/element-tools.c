@@ -246,24 +246,34 @@ st_encode (const gchar * text)
 }
 
 gchar *
-st_expected_text (const gchar * path, const gint32 * prompt, guint n_prompt,
+st_chain_text (StTestChain * chain, const gint32 * prompt, guint n_prompt,
     guint n)
 {
-  const gint cuts[] = { 0 };
   g_autofree gint32 *ids = g_new (gint32, n);
   g_autoptr (StTokenizer) tokenizer = st_tiny_tokenizer ();
   StDetokenizer *detokenizer = st_detokenizer_new (tokenizer);
   GString *out = g_string_new (NULL);
-  StTestChain chain;
 
-  st_test_chain_open (&chain, path, cuts, 1, 0, ST_TYPE_F32);
-  st_test_chain_greedy (&chain, prompt, n_prompt, ids, n, NULL);
-  st_test_chain_close (&chain);
+  st_test_chain_greedy (chain, prompt, n_prompt, ids, n, NULL);
   for (guint i = 0; i < n; i++)
     st_detokenizer_push (detokenizer, ids[i], out);
   st_detokenizer_flush (detokenizer, out);
   st_detokenizer_free (detokenizer);
   return g_string_free (out, FALSE);
+}
+
+gchar *
+st_expected_text (const gchar * path, const gint32 * prompt, guint n_prompt,
+    guint n)
+{
+  const gint cuts[] = { 0 };
+  StTestChain chain;
+  gchar *text;
+
+  st_test_chain_open (&chain, path, cuts, 1, 0, ST_TYPE_F32);
+  text = st_chain_text (&chain, prompt, n_prompt, n);
+  st_test_chain_close (&chain);
+  return text;
 }
 
 GstEvent *

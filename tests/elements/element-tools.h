@@ -53,6 +53,8 @@ const GstStructure *st_run_message (const StRun * run, const gchar * name);
 
 /** Text that the tiny model (or the one at @path) writes greedily after @prompt: @n tokens. Free it. */
 gchar *st_expected_text (const gchar * path, const gint32 * prompt, guint n_prompt, guint n);
+/** The same from a chain that is open and empty. */
+gchar *st_chain_text (StTestChain * chain, const gint32 * prompt, guint n_prompt, guint n);
 /** Ids of text, special tokens by name allowed. */
 GArray *st_encode (const gchar * text);
 

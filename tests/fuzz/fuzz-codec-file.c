@@ -57,7 +57,8 @@ fuzz_one (const guint8 * data, gsize size)
 GBytes *
 fuzz_seed (guint i)
 {
-  static const gchar *const names[] = { "d1", "d5", "d33", "d64" };
+  static const gchar *const names[] =
+      { "d1", "d5", "d33", "d64", "n33", "n9", "z12" };
   g_autofree gchar *path = NULL;
   gchar *bytes;
   gsize size;

@@ -11,7 +11,8 @@
 #define MAX_VALUES 16384u
 
 static const gchar *const sets[] = { "c", "avx2", "avx512" };
-static const gchar *const names[] = { "d1", "d5", "d33", "d64" };
+static const gchar *const names[] =
+    { "d1", "d5", "d33", "d64", "n33", "n9", "z12" };
 
 static RdCodec *codecs[G_N_ELEMENTS (names)];
 

@@ -172,6 +172,22 @@ def test_last_words():
     check(all(entry["accuracy"] == entry["accuracy_without_codec"] for entry in words.values()), str(words))
 
 
+def test_adapters():
+    """A codec file with adapters: the head and the tail behind the codec run with them, what they are compared with does not."""
+    plain, adapted = os.environ.get("ST_TEST_CODEC_SIDE", ""), os.environ.get("ST_TEST_CODEC_ADAPTED", "")
+    if not adapted:
+        raise harness.Skip("ST_TEST_CODEC_ADAPTED names no codec file")
+    lossless = "rate-control=lossless"
+    found = points(results(f"--codec={plain}:{lossless}:label=plain", f"--codec={adapted}:{lossless}:label=adapted",
+                           f"--codec={adapted}:quality=90,100:label=lossy", "--windows=1"))
+    check(value(found["plain", None], "kl") < 1e-6, str(found["plain", None]))
+    tuned = value(found["adapted", None], "kl")
+    check(tuned > 1e-3, f"the adapters change nothing: KL {tuned}")
+    finest = value(found["lossy", 100.0], "kl")
+    check(0.5 * tuned < finest < 2 * tuned, f"KL {finest} at the finest level, {tuned} without loss")
+    check(value(found["lossy", 90.0], "kl") != finest, "the same at two qualities")
+
+
 def test_speed():
     path = scratch("speed.json")
     done = run("--speed", "--rounds=3", "--codec=int8:nopack", "--codec=f16:frame-tokens=1", "--codec=rounding", f"--json={path}")

@@ -296,14 +296,21 @@ run_feed_forward (const StDoubleTail * tail, const Block * w, gsize t,
 }
 
 void
-st_double_tail_run (const StDoubleTail * tail, const double *x, gsize t,
-    double *y)
+st_double_tail_run_blocks (const StDoubleTail * tail, guint first, guint last,
+    const double *x, gsize t, double *y)
 {
   memmove (y, x, t * tail->config->hidden_size * sizeof (double));
-  for (guint i = 0; i < tail->n_layers; i++) {
+  for (guint i = first; i < last; i++) {
     run_attention (tail, &tail->blocks[i], t, y);
     run_feed_forward (tail, &tail->blocks[i], t, y);
   }
+}
+
+void
+st_double_tail_run (const StDoubleTail * tail, const double *x, gsize t,
+    double *y)
+{
+  st_double_tail_run_blocks (tail, 0, tail->n_layers, x, t, y);
 }
 
 void

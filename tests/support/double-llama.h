@@ -29,6 +29,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (StDoubleTail, st_double_tail_free)
 double *st_double_tail_find (const StDoubleTail * tail, const gchar * name, gsize * n);
 /** y (T, D) behind the last block, from x (T, D) at positions 0 ...; y may be x. */
 void st_double_tail_run (const StDoubleTail * tail, const double *x, gsize t, double *y);
+/** The same through blocks @first .. @last - 1 of the tail alone, counted from its own first. */
+void st_double_tail_run_blocks (const StDoubleTail * tail, guint first, guint last, const double *x, gsize t, double *y);
 /** logp (T, V): next-token log-probabilities of y (T, D). */
 void st_double_tail_head (const StDoubleTail * tail, const double *y, gsize t, double *logp);
 

@@ -47,7 +47,7 @@ def write_gguf(entries, tensors):
     return head + bytes(-len(head) % 32) + data
 
 
-ONE_ROW = ("mean", "token_step")
+ONE_ROW = ("mean", "token_step", "latents.analysis")
 
 
 def make_table(rng, values, steepness, low=None):
@@ -101,7 +101,7 @@ def set_parts(rng, s, d, knots, shape):
 
 def make_codec(rng, d, knots, constants, side_info, shape):
     tables = make_tables(rng, constants)
-    entries = [("general.architecture", "s", "rdcodec"), ("general.name", "s", "golden"), ("rdcodec.version", "I", 1),
+    entries = [("general.architecture", "s", "rdcodec"), ("general.name", "s", "golden"), ("rdcodec.version", "I", 3 if {"networks", "latents"} & set(shape) else 1),
                ("rdcodec.model.id", "s", "" if d % 2 else "0123456789abcdef" * 4), ("rdcodec.model.name", "s", "none"),
                ("rdcodec.split_layer", "H", 7), ("rdcodec.hidden_size", "I", d), ("rdcodec.side_info", "s", side_info),
                ("rdcodec.level.coarsest", "i", shape["coarsest"]), ("rdcodec.knots", "b", knots),
@@ -111,13 +111,56 @@ def make_codec(rng, d, knots, constants, side_info, shape):
                ("rdcodec.tables.cumulative", "H", [c for t in tables for c in t[3]]),
                ("rdcodec.tables.magnitude", "H", [rng.randint(0, 4080) if rng.random() < 0.2 else rng.randint(0, 99)
                                                   for _ in range(2 * SCALES)])]
+    if "networks" in shape:
+        entries += network_entries(rng, d, *shape["networks"])
     if side_info == "blocks":
         entries.append(("rdcodec.side_info.blocks", "I", 2))
+    analysis = []
+    if "latents" in shape:
+        more, tensor = latent_entries(rng, d, *shape["latents"])
+        entries, analysis = entries + more, [tensor]
     tensors = [("constants", F32, [numbers(rng, d, 50, 0.2) for _ in range(constants)])] if constants else []
     for s in range(1 if side_info == "none" else 2):
         more = set_parts(rng, s, d, len(knots), shape)
         entries, tensors = entries + more[0], tensors + more[1]
-    return write_gguf(entries, tensors)
+    return write_gguf(entries, tensors + analysis)
+
+
+def network_entries(rng, d, groups, width, s):
+    """Of an autoregressive model: scales move by an octave or so."""
+    starts = [d * g // groups for g in range(groups + 1)]
+    layers, weights, biases = [], [], []
+    for g in range(1, groups):
+        for inputs, outputs, shift, bias in ((2 * (starts[g] - starts[g - 1]), width, 11, 1 << 17),
+                                             (width, starts[g + 1] - starts[g], 12, 1 << 20)):
+            layers += [inputs, outputs, shift]
+            weights += [rng.randint(-1, 1) * rng.randint(0, 2047) for _ in range(inputs * outputs)]
+            biases += [rng.randint(-bias, bias) for _ in range(outputs)] + [rng.randint(-bias >> 6, bias >> 6) for _ in range(outputs)]
+    weights[:2] = [32767, -32768]
+    units = [min(16384, round(4096 * a / (2 ** (i / 8 - 6) + 0.5))) for a in (1, 1.3) for i in range(SCALES)]
+    return [("rdcodec.entropy", "s", "autoregressive"), ("rdcodec.networks.set", "I", s),
+            ("rdcodec.networks.layers", "I", layers), ("rdcodec.networks.units", "I", units),
+            ("rdcodec.networks.biases", "i", biases), ("rdcodec.networks.weights", "h", weights)]
+
+
+def latent_entries(rng, d, latents, widths, s):
+    """Of a hyper-prior: entries, and the tensor of the encoders' network."""
+    widths, layers, weights, biases = [latents, *widths, d], [], [], []
+    for i, (inputs, outputs) in enumerate(zip(widths, widths[1:])):
+        layers += [inputs, outputs, (3, 10, 11)[min(i, 2)]]
+        weights += [rng.randint(-1, 1) * rng.randint(0, 2047) for _ in range(inputs * outputs)]
+        biases += [rng.randint(-1 << 11, 1 << 13) << 3 * min(i, 2) for _ in range(outputs)] + [rng.randint(-64, 64) for _ in range(outputs)]
+    tables = [make_table(rng, rng.randint(1, 9), rng.uniform(0.5, 3)) for _ in range(latents)]
+    units = [min(16384, round(4096 * a / (2 ** (i / 8 - 6) + 0.5))) for a in (1, 1.3) for i in range(SCALES)]
+    entries = [("rdcodec.entropy", "s", "hyperprior-fourier"), ("rdcodec.networks.set", "I", s),
+               ("rdcodec.networks.layers", "I", layers), ("rdcodec.networks.units", "I", units),
+               ("rdcodec.networks.biases", "i", biases), ("rdcodec.networks.weights", "h", weights),
+               ("rdcodec.latents.min", "i", [t[0] for t in tables]), ("rdcodec.latents.count", "I", [t[1] for t in tables]),
+               ("rdcodec.latents.golomb", "I", [t[2] for t in tables]),
+               ("rdcodec.latents.cumulative", "H", [c for t in tables for c in t[3]])]
+    sizes = [2 * d] + [max(d >> i, 8) for i in (1, 2, 3)] + [latents]
+    n = sum(a * b + 2 * b for a, b in zip(sizes, sizes[1:])) + sum(8 * w * w + 8 * w for w in sizes[1:4])
+    return entries, ("latents.analysis", F16, [numbers(rng, n, 0.1)])
 
 
 # ---- payloads ----
@@ -128,7 +171,7 @@ def features(d, n):
 
 def chooser(rng, file, with_raw):
     """Symbols as their tables make them likely, now and then one that only the escape can say."""
-    raw, last = 1 + len(file.constants), file.tables[-1]
+    raw, last = 1 + len(file.constants), file.tables[PADDING]
 
     def one(index):
         low, values, _, cumulative = file.tables[index]
@@ -178,6 +221,12 @@ SHAPES = {
     "d33": (33, [0, 1, 127], 2, "blocks", dict(coarsest=8192, reach=2600, offset=700, scale="h", matrix=F16, subnormal=0.2, extras=True)),
     "d64": (64, [0, 20, 64, 100, 127], 1, "embedding",
             dict(coarsest=600, reach=900, offset=300, scale="i", matrix=F16, subnormal=0, extras=False)),
+    "n33": (33, [0, 70, 127], 1, "embedding",
+            dict(coarsest=900, reach=700, offset=200, scale="i", matrix=F16, subnormal=0, extras=False, networks=(7, 12, 0))),
+    "n9": (9, [0, 127], 0, "embedding",
+           dict(coarsest=700, reach=600, offset=100, scale="i", matrix=F32, subnormal=0, extras=False, networks=(2, 5, 1))),
+    "z12": (12, [0, 50, 127], 1, "embedding",
+            dict(coarsest=800, reach=600, offset=100, scale="i", matrix=F32, subnormal=0, extras=False, latents=(3, (8, 9), 0))),
 }
 CASES = {
     "d1": [(n, level, flags) for n, level in ((1, 0), (7, 127), (8, 5), (9, 64), (63, 1), (64, 126), (65, 99), (130, 31))
@@ -187,6 +236,9 @@ CASES = {
     "d33": [(1, 1, 0), (1, 90, FEATURES), (7, 0, SCALAR), (8, 3, LENGTHS), (17, 2, FEATURES), (63, 127, LENGTHS | SCALAR | FEATURES),
             (65, 44, LENGTHS)],
     "d64": [(1, 100, 0), (1, 12, SCALAR), (9, 70, SCALAR), (64, 71, 0), (65, 20, FEATURES | SCALAR), (130, 63, LENGTHS)],
+    "n33": [(1, 127, 0), (7, 90, SCALAR), (8, 60, 0), (65, 33, LENGTHS), (64, 0, SCALAR), (17, 45, FEATURES)],
+    "z12": [(1, 127, 0), (7, 30, SCALAR), (65, 80, 0), (64, 64, SCALAR), (9, 0, LENGTHS), (8, 20, FEATURES)],
+    "n9": [(1, 64, FEATURES), (9, 127, FEATURES | SCALAR), (65, 1, FEATURES), (8, 80, 0)],
 }
 NAMES = {0: "trellis", SCALAR: "scalar", FEATURES: "features", LENGTHS: "lengths"}
 

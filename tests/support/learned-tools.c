@@ -133,6 +133,40 @@ rd_test_parameters (guint hidden_size, RdSideInfo side_info, guint n_constants)
   return p;
 }
 
+static gfloat *
+random_floats (GRand * rand, gsize n, gdouble size)
+{
+  gfloat *values = g_new (gfloat, n);
+
+  for (gsize i = 0; i < n; i++)
+    values[i] = (gfloat) g_rand_double_range (rand, -size, size);
+  return values;
+}
+
+void
+rd_test_adapters (RdLearnedParameters * parameters,
+    const RdTestMatrix * matrices, guint n, guint rank, gdouble size,
+    guint32 seed)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (seed);
+  RdLearnedAdapters *adapters =
+      rd_learned_adapters_new ((gfloat) MAX (rank, 1), parameters->n_knots);
+
+  for (guint i = 0; i < n; i++) {
+    const RdTestMatrix *m = &matrices[i];
+    g_autofree gfloat *a = random_floats (rand, (gsize) rank * m->inputs, size);
+    g_autofree gfloat *b =
+        random_floats (rand, (gsize) rank * m->outputs, size);
+
+    rd_learned_adapters_add (adapters, m->name, m->inputs, m->outputs, rank, a,
+        b);
+  }
+  adapters->gates[0] = 0.5f;
+  adapters->gates[parameters->n_knots - 1] = 1.25f;
+  rd_learned_adapters_free (parameters->adapters);
+  parameters->adapters = adapters;
+}
+
 gchar *
 rd_test_save (RdLearnedParameters * parameters)
 {

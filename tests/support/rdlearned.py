@@ -101,20 +101,31 @@ class File:
     def __init__(self, data):
         gguf = Gguf(data)
         self.keys = gguf.keys
-        assert self.key("version") == 1
+        assert self.key("version") in (1, 2, 3)
+        self.networks = Networks(self) if self.key("version") == 3 else None
         self.hidden, self.coarsest, self.knots = self.key("hidden_size"), self.key("level.coarsest"), self.key("knots")
         self.constants = gguf.tensors.get("constants", [])
         self.sets = [Set(gguf, s, len(self.knots)) for s in range(1 if self.key("side_info") == "none" else 2)]
-        magnitude, cumulative, at = self.key("tables.magnitude"), self.key("tables.cumulative"), 0
+        magnitude = self.key("tables.magnitude")
         self.magnitude = {True: magnitude[:SCALES], False: magnitude[SCALES:]}
-        self.tables = []
-        for low, count, golomb in zip(self.key("tables.min"), self.key("tables.count"), self.key("tables.golomb")):
-            self.tables.append((low, count, golomb, cumulative[at:at + count + 2]))
-            at += count + 2
-        assert at == len(cumulative) and len(self.tables) == TABLES
+        self.tables = self.read_tables("tables")
+        assert len(self.tables) == TABLES
+        self.tables += self.networks.latents if self.networks else []
 
     def key(self, name):
         return self.keys["rdcodec." + name]
+
+    def read_tables(self, name):
+        tables, cumulative, at = [], self.key(name + ".cumulative"), 0
+        for low, count, golomb in zip(self.key(name + ".min"), self.key(name + ".count"), self.key(name + ".golomb")):
+            tables.append((low, count, golomb, cumulative[at:at + count + 2]))
+            at += count + 2
+        assert at == len(cumulative)
+        return tables
+
+    def latents(self, s):
+        """How many a token of this set has."""
+        return len(self.networks.latents) if self.networks and self.networks.set == s else 0
 
     def log_steps(self, s, level, scalar):
         """Logarithm of the step of each coefficient for a token step of 0."""
@@ -123,6 +134,66 @@ class File:
         low, high = self.sets[s].steps[k], self.sets[s].steps[k + 1]
         common = self.coarsest - 16 * level + (SCALAR_STEP if scalar else 0)
         return [common + x + (y - x) * (level - a) // (b - a) for x, y in zip(low, high)]
+
+
+# ---- networks ----
+
+class Networks:
+    def __init__(self, file):
+        numbers = iter(file.key("networks.layers"))
+        biases, weights = iter(file.key("networks.biases")), iter(file.key("networks.weights"))
+        self.entropy, self.set, self.layers = file.key("entropy"), file.key("networks.set"), []
+        assert self.entropy in ("autoregressive", "hyperprior-factorized", "hyperprior-fourier")
+        for inputs, outputs, shift in zip(numbers, numbers, numbers):
+            bias, slope = [next(biases) for _ in range(outputs)], [next(biases) for _ in range(outputs)]
+            rows = [[next(weights) for _ in range(inputs)] for _ in range(outputs)]
+            self.layers.append((rows, bias, slope, shift))
+        units = file.key("networks.units")
+        self.units = {True: units[:SCALES], False: units[SCALES:]}
+        groups = len(self.layers) // 2 + 1
+        self.starts = [file.key("hidden_size") * g // groups for g in range(groups + 1)]
+        self.latents = file.read_tables("latents") if self.entropy != "autoregressive" else []
+
+
+def clamp(x, low, high):
+    return max(low, min(high, x))
+
+
+def layer_sums(layer, level, inputs):
+    rows, bias, slope, _ = layer
+    return [b + s * level + sum(w * x for w, x in zip(row, inputs)) for row, b, s in zip(rows, bias, slope)]
+
+
+def shifted(total, bits):
+    return (total + (1 << bits >> 1)) >> bits
+
+
+class Shifts:
+    """What the networks say of one token's scales, a group at a time."""
+
+    def __init__(self, networks, scalar, level, latents):
+        self.networks, self.units, self.level, self.group = networks, networks.units[scalar], level, 1
+        if latents:
+            self.values = [clamp(z, -127, 127) for z in latents]
+            for i, layer in enumerate(networks.layers):
+                low, high = (-4096, 4096) if i + 1 == len(networks.layers) else (0, 4095)
+                self.values = [clamp(shifted(x, layer[3]), low, high) for x in layer_sums(layer, level, self.values)]
+            return
+        self.sums = [0] * len(networks.layers[0][0])
+        self.values = [0] * networks.starts[1]
+
+    def next_group(self, symbols, scales):
+        """From the symbols so far and the static logarithms of their scales."""
+        inputs, g = [], self.group
+        for j in range(self.networks.starts[g - 1], self.networks.starts[g]):
+            unit = self.units[clamp_scale((scales[j] + 1552) >> 5)]
+            f = clamp(shifted(clamp(symbols[j], -32767, 32767) * unit, 4), -1024, 1024)
+            inputs += [f, abs(f)]
+        first, second = self.networks.layers[2 * g - 2], self.networks.layers[2 * g - 1]
+        self.sums = [a + b for a, b in zip(self.sums, layer_sums(first, self.level, inputs))]
+        hidden = [clamp(shifted(x, first[3]), 0, 4095) for x in self.sums]
+        self.values += [clamp(shifted(x, second[3]), -4096, 4096) for x in layer_sums(second, self.level, hidden)]
+        self.group += 1
 
 
 # ---- contexts and values of one token ----
@@ -140,16 +211,23 @@ def clamp_scale(i):
 class Token:
     """Tables of a token's coefficients, and what its symbols mean."""
 
-    def __init__(self, file, s, level, scalar, step):
+    def __init__(self, file, s, level, scalar, step, latents):
         self.file, self.set, self.scalar, self.step = file, file.sets[s], scalar, step
         self.log_steps = file.log_steps(s, level, scalar)
         self.whole = self.whole_mean = 48
         self.near = self.near_mean = 32
-        self.state, self.coefficients = 0, []
+        self.state, self.coefficients, self.symbols = 0, [], []
+        with_shifts = file.networks and file.networks.set == s
+        self.shifts = Shifts(file.networks, scalar, level, latents) if with_shifts else None
+        self.scales = [a - b - 32 * step for a, b in zip(self.set.scale, self.log_steps)]
 
     def nominal(self):
         j = len(self.coefficients)
-        return self.set.scale[j] - self.log_steps[j] - 32 * self.step
+        if not self.shifts:
+            return self.scales[j]
+        if j == len(self.shifts.values):
+            self.shifts.next_group(self.symbols, self.scales)
+        return self.scales[j] + self.shifts.values[j]
 
     def table(self):
         whole_weight, near_weight = self.set.weights[len(self.coefficients)]
@@ -159,16 +237,18 @@ class Token:
 
     def add(self, k):
         """The symbol of the next coefficient."""
+        nominal = self.nominal()
         size, sign = abs(k), (k > 0) - (k < 0)
         if size > MAX_SYMBOL:
             raise Damage("symbol")
-        a, e = min(size, 255) * 16, self.file.magnitude[self.scalar][clamp_scale((self.nominal() + 1552) >> 5)]
+        a, e = min(size, 255) * 16, self.file.magnitude[self.scalar][clamp_scale((nominal + 1552) >> 5)]
         self.whole, self.whole_mean = self.whole + a, self.whole_mean + e
         self.near += a - (self.near >> 5)
         self.near_mean += e - (self.near_mean >> 5)
         r = k if self.scalar else 2 * k - (self.state & 1) * sign
         b0, b1, b2 = self.state & 1, self.state >> 1 & 1, self.state >> 2
         self.state = (b1 ^ b0) | (b2 ^ size & 1) << 1 | b0 << 2
+        self.symbols.append(k)
         self.coefficients.append(f32(r * step_of(self.log_steps[len(self.coefficients)] + 32 * self.step)))
 
 
@@ -205,6 +285,9 @@ class Block:
     def __init__(self, file, s, level, scalar, n, choose):
         w, self.raw, self.lines, self.tables = padded(n), 1 + len(file.constants), [], []
         self.choose = choose
+        latents = [self.line([TABLES + i] * n + [PADDING] * (w - n)) for i in range(file.latents(s))]
+        if any(z for line in latents for z in line[n:]):
+            raise Damage("padding")
         self.modes = self.line([MODE] * n + [PADDING] * (w - n))
         if any(not 0 <= m <= (self.raw if t < n else 0) for t, m in enumerate(self.modes)):
             raise Damage("mode")
@@ -212,7 +295,8 @@ class Block:
         steps = self.line([STEP if c else PADDING for c in coded])
         if any(not -32 <= d <= 31 or d and not c for d, c in zip(steps, coded)):
             raise Damage("step")
-        self.tokens = [Token(file, s, level, scalar, d) if c else None for d, c in zip(steps, coded)]
+        self.tokens = [Token(file, s, level, scalar, d, [line[t] for line in latents]) if c else None
+                       for t, (d, c) in enumerate(zip(steps, coded))]
         for _ in range(file.hidden):
             values = self.line([token.table() if token else PADDING for token in self.tokens])
             for token, k in zip(self.tokens, values):
@@ -230,7 +314,7 @@ class Block:
 
 def decode_block(file, s, level, flags, n, stream, raw, features):
     """Rows of floats; raw(size) gives the bytes of a row as it is."""
-    decoder = rdrans.Decoder(file.tables, lanes(n), (file.hidden + 2) * padded(n), stream)
+    decoder = rdrans.Decoder(file.tables, lanes(n), (file.latents(s) + file.hidden + 2) * padded(n), stream)
     block = Block(file, s, level, bool(flags & SCALAR), n, decoder.take)
     decoder.finish()
     rows = []

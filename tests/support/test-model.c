@@ -24,6 +24,12 @@ st_test_cache_path (const gchar * name)
 }
 
 gchar *
+st_test_source_path (const gchar * name)
+{
+  return g_build_filename (ST_SOURCE_ROOT, name, NULL);
+}
+
+gchar *
 st_test_data_path (const gchar * name)
 {
   return g_build_filename (ST_SOURCE_ROOT, "tests", "data", name, NULL);

@@ -8,6 +8,8 @@ G_BEGIN_DECLS
 gchar *st_test_model_path (void);
 /** Path of what pipelines/fetch-text has put into .cache/ in the source tree; NULL if it is not there (skip the test). Free with g_free(). */
 gchar *st_test_cache_path (const gchar * name);
+/** Path of a file that comes with the project, by its path in the source tree. Free with g_free(). */
+gchar *st_test_source_path (const gchar * name);
 /** Path of a file in tests/data. Free with g_free(). */
 gchar *st_test_data_path (const gchar * name);
 

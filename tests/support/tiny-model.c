@@ -2,12 +2,10 @@
 #include "tests/support/tiny-model.h"
 #include "models/gguf/gguf-writer.h"
 
-#include <string.h>
 #include <unistd.h>
 
 #include <glib/gstdio.h>
 
-#define Q8_0_BLOCK 32
 #define N_SPECIAL 3
 
 static const gchar *const special_tokens[N_SPECIAL] = {
@@ -60,42 +58,6 @@ next_normal (guint64 * state)
   return (float) (sum - 2 * 65535) * (1.7320508f / 65536.0f);
 }
 
-static gpointer
-to_f16 (const float *values, gsize n)
-{
-  guint16 *halves = g_new (guint16, n);
-
-  for (gsize i = 0; i < n; i++)
-    halves[i] = st_float_to_half (values[i]);
-  return halves;
-}
-
-static gpointer
-to_q8_0 (const float *values, gsize n)
-{
-  guint8 *bytes = g_malloc (st_type_row_bytes (ST_TYPE_Q8_0, n));
-  guint8 *p = bytes;
-
-  for (gsize i = 0; i < n; i += Q8_0_BLOCK, p += 2 + Q8_0_BLOCK) {
-    float max = 0.0f;
-    guint16 scale;
-    float d;
-
-    for (guint j = 0; j < Q8_0_BLOCK; j++)
-      max = MAX (max, ABS (values[i + j]));
-    scale = st_float_to_half (max / 127.0f);
-    d = st_half_to_float (scale);
-    memcpy (p, &scale, sizeof scale);
-    for (guint j = 0; j < Q8_0_BLOCK; j++) {
-      const float q = d > 0.0f ? values[i + j] / d : 0.0f;
-      const gint8 rounded =
-          (gint8) CLAMP (q < 0.0f ? q - 0.5f : q + 0.5f, -127.0f, 127.0f);
-      memcpy (p + 2 + j, &rounded, 1);
-    }
-  }
-  return bytes;
-}
-
 /* Adds a tensor and takes @values. */
 static gboolean
 add (Builder * b, const gchar * name, StType type, guint64 cols, guint64 rows,
@@ -104,13 +66,12 @@ add (Builder * b, const gchar * name, StType type, guint64 cols, guint64 rows,
   const guint64 ne[] = { cols, rows };
   gpointer data = values;
 
-  if (type == ST_TYPE_F16)
-    data = to_f16 (values, cols * rows);
-  else if (type == ST_TYPE_Q8_0)
-    data = to_q8_0 (values, cols * rows);
-  g_ptr_array_add (b->blobs, data);
-  if (data != values)
+  if (type != ST_TYPE_F32) {
+    data = g_malloc (st_type_row_bytes (type, cols * rows));
+    st_type_from_float (type, values, data, cols * rows);
     g_free (values);
+  }
+  g_ptr_array_add (b->blobs, data);
   return st_gguf_writer_add_tensor (b->writer, name, type, rows > 1 ? 2 : 1, ne,
       data, error);
 }

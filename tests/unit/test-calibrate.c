@@ -7,6 +7,7 @@
 #include "codec/learned/parameters.h"
 #include "codec/training/calibrate.h"
 #include "codec/training/checkpoint.h"
+#include "codec/training/parameters.h"
 #include "codec/training/states.h"
 #include "tests/support/model-tools.h"
 #include "tests/support/random-weights.h"
@@ -333,20 +334,20 @@ test_bad_options (Fixture * f, gconstpointer unused)
   assert_fails (f, ST_MODEL_ERROR, ST_MODEL_ERROR_RANGE, "can be 1 to 1");
   f->options = good;
   f->options.lambda = NAN;
-  assert_fails (f, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_OPTIONS, "lambda");
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS, "lambda");
   f->options = good;
   f->options.gradient_sequences = 25;
-  assert_fails (f, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_OPTIONS, "5..24");
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS, "5..24");
   f->options = good;
   f->options.sequences = 4;
-  assert_fails (f, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_OPTIONS,
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
       "sequences: 4");
   f->options = good;
   f->options.length = 1;
-  assert_fails (f, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_OPTIONS, "16..");
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS, "16..");
   f->options.length = ST_TINY_CONTEXT + 1;
   f->options.sequences = f->options.gradient_sequences = 5;
-  assert_fails (f, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_OPTIONS, "16..4096");
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS, "16..4096");
   f->options = good;
   f->options.output = "/no/such/folder/codec.gguf";
   assert_fails (f, G_FILE_ERROR, G_FILE_ERROR_NOENT, "/no/such/folder");
@@ -396,14 +397,14 @@ test_windows (Fixture * f, gconstpointer unused)
   &g_array_index (ids, gint32, 1000), RD_CORPUS_OVERLAP};
   f->options.windows = &window;
   f->options.n_windows = 1;
-  assert_fails (f, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_TEXT,
+  assert_fails (f, RD_CORPUS_ERROR, RD_CORPUS_ERROR_TEXT,
       "hamlet20k.txt: from token 1000 on");
   window.n--;
   f->options.sequences = f->options.gradient_sequences = 5;
   g_bytes_unref (calibrate (f));
   window = (RdIds) {
   foreign, 2};
-  assert_fails (f, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_TEXT,
+  assert_fails (f, RD_CORPUS_ERROR, RD_CORPUS_ERROR_TEXT,
       "another tokenizer");
 }
 

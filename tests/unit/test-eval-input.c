@@ -285,8 +285,8 @@ check_word (EvalModel * model, gint32 * ids, gboolean expected)
   g_autoptr (GError) error = NULL;
   gboolean right;
 
-  g_assert_true (eval_model_head (model, ids, text.n, x, &error)
-      && eval_model_tail (model, x, text.n, &error)
+  g_assert_true (eval_model_head (model, ids, text.n, -1, x, &error)
+      && eval_model_tail (model, x, text.n, NULL, &error)
       && eval_model_word (model, &text, x, &right, &error));
   g_assert_no_error (error);
   g_assert_cmpint (right, ==, expected);

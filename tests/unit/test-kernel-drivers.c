@@ -41,6 +41,54 @@ check_product (StPool * pool, StType type, gsize rows, gsize cols, gsize m)
   }
 }
 
+/* What is added to y, beside double precision; a row alone gets the same bits. */
+static void
+check_outer (StPool * pool, StType type, gsize rank, gsize cols, gsize m)
+{
+  const gsize ldx = rank + 3, ldy = cols + 2;
+  g_autofree guint8 *w = st_test_weights (type, rank * cols);
+  const StMatrix matrix = { type, rank, cols, w };
+  g_autofree float *x = st_test_floats (m * ldx);
+  g_autofree float *old = st_test_floats (m * ldy);
+  g_autofree float *y = g_memdup2 (old, m * ldy * sizeof (float));
+  g_autofree float *alone = g_memdup2 (old, m * ldy * sizeof (float));
+  g_autofree float *row = g_new (float, rank * cols);
+
+  for (gsize k = 0; k < rank; k++)
+    st_get_row (&matrix, k, row + k * cols);
+  st_add_outer (pool, &matrix, x, m, ldx, y, ldy, NULL);
+  for (gsize i = 0; i < m; i++) {
+    for (gsize j = 0; j < cols; j++) {
+      gdouble sum = old[i * ldy + j], size = fabs (sum);
+
+      for (gsize k = 0; k < rank; k++) {
+        sum += (gdouble) x[i * ldx + k] * row[k * cols + j];
+        size += fabs ((gdouble) x[i * ldx + k] * row[k * cols + j]);
+      }
+      st_test_near (y[i * ldy + j], sum, 2e-6 * size + 1e-12);
+    }
+    st_add_outer (pool, &matrix, x + i * ldx, 1, ldx, alone + i * ldy, ldy,
+        NULL);
+  }
+  g_assert_cmpmem (y, m * ldy * sizeof (float), alone,
+      m * ldy * sizeof (float));
+}
+
+static void
+test_outer (void)
+{
+  static const StType types[] = { ST_TYPE_F32, ST_TYPE_F16, ST_TYPE_BF16 };
+  StPool *pool = st_pool_new (2);
+
+  for (guint t = 0; t < G_N_ELEMENTS (types); t++) {
+    check_outer (pool, types[t], 1, 1, 1);
+    check_outer (pool, types[t], 16, 576, 33);
+    check_outer (pool, types[t], 5, 67, 16);
+    check_outer (pool, types[t], 9, 1543, 5);
+  }
+  st_pool_free (pool);
+}
+
 static void
 test_products (void)
 {
@@ -273,6 +321,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/kernel-drivers/products", test_products);
+  g_test_add_func ("/kernel-drivers/outer", test_outer);
   g_test_add_func ("/kernel-drivers/misaligned", test_misaligned);
   g_test_add_func ("/kernel-drivers/attention", test_attention);
   g_test_add_func ("/kernel-drivers/attention-causal", test_attention_causal);

@@ -173,10 +173,16 @@ static const Case cases[] = {
       .text = "llama",.unknown = TRUE},
   {REMOVE_KEY, "general.architecture", 0,.message =
         "architecture is ''",.unknown = TRUE},
-  {SET_NUMBER, "rdcodec.version", 2,
+  {SET_NUMBER, "rdcodec.version", 4,
       .message =
-        "version 2 of the format, this program knows version 1",.unknown =
-        TRUE},
+        "version 4 of the format, this program knows versions 1 to 3",.unknown
+        = TRUE},
+  {SET_NUMBER, "rdcodec.version", 3,.message =
+        "rdcodec.entropy or rdcodec.networks.set is not there"},
+  {SET_TEXT, "rdcodec.entropy", 0,.message =
+        "it has rdcodec.entropy, which is not for version 1",.text =
+        "autoregressive"},
+  {SET_NUMBER, "rdcodec.version", 2,.message = "no number adapter.lora.alpha"},
   {REMOVE_KEY, "rdcodec.version", 0,.message = "version 0",.unknown = TRUE},
   {SET_TEXT, "rdcodec.version", 0,.message = "version 0",.text = "1",.unknown =
         TRUE},

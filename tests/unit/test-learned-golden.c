@@ -1,4 +1,4 @@
-/* Golden payloads of codec files, version 1: decoded to the same bytes for ever, on every instruction set and in every floating-point mode. */
+/* Golden payloads of codec files, versions 1 and 3: decoded to the same bytes for ever, on every instruction set and in every floating-point mode. */
 #include "codec/entropy/rans.h"
 #include "tests/support/float-mode.h"
 #include "tests/support/golden-payloads.h"

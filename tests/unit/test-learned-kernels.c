@@ -258,14 +258,16 @@ draw_symbol (GRand * rand)
   return g_rand_int_range (rand, -reach, reach + 1);
 }
 
+#define STEPS 80
+
 static void
 check_context (const Set * set, Tables * t, gsize n, gboolean scalar,
-    GRand * rand)
+    gboolean with_shift, GRand * rand)
 {
-  enum
-  { STEPS = 80 };
+  gint32 shift[STEPS * RD_BLOCK_ROWS] = { 0 };
   RdContext c = {.n = n,.hidden_size = MAX_HIDDEN,.scalar = scalar,
-    .base = t->base,.weights = t->weights,.magnitude = t->magnitude
+    .base = t->base,.weights = t->weights,.magnitude = t->magnitude,
+    .shift = with_shift ? shift : NULL
   };
   gint32 symbols[RD_BLOCK_ROWS];
   guint16 tables[RD_BLOCK_ROWS + 16];
@@ -277,13 +279,15 @@ check_context (const Set * set, Tables * t, gsize n, gboolean scalar,
     whole[r] = whole_mean[r] = 48;
     near[r] = near_mean[r] = 32;
   }
+  for (gsize i = 0; with_shift && i < STEPS * n; i++)
+    shift[i] = g_rand_int_range (rand, -RD_MAX_SHIFT, RD_MAX_SHIFT + 1);
   rd_context_start (&c);
   for (gsize j = 0; j < STEPS; j++) {
     memset (tables, CANARY, sizeof tables);
     set->kernels->context_next (&c, symbols, j, tables);
     assert_canary (tables + n, (RD_BLOCK_ROWS + 16 - n) * sizeof *tables);
     for (gsize r = 0; r < n; r++) {
-      gint32 nominal = t->base[j] - c.offset[r];
+      gint32 nominal = t->base[j] - c.offset[r] + shift[j * n + r];
       gint32 index = plain_scale ((nominal + 1552 + plain_correction
               (t->weights, MAX_HIDDEN, j, whole[r], whole_mean[r], near[r],
                   near_mean[r])) >> 5);
@@ -313,7 +317,7 @@ test_contexts (void)
     for (gsize n = 1; n <= RD_BLOCK_ROWS; n += n < 18 ? 1 : 7)
       for (guint round = 0; round < 8; round++) {
         fill_tables (t, rand);
-        check_context (&sets[s], t, n, round & 1, rand);
+        check_context (&sets[s], t, n, round & 1, round & 2, rand);
       }
 }
 

@@ -1,4 +1,5 @@
 /* Codec files written and read again. */
+#include "models/gguf/gguf.h"
 #include "tests/support/golden-payloads.h"
 #include "tests/support/learned-tools.h"
 
@@ -43,6 +44,29 @@ assert_same_set (const RdLearnedParameters * a, const RdLearnedParameters * b,
 }
 
 static void
+assert_same_adapters (const RdLearnedAdapters * a, const RdLearnedAdapters * b,
+    guint n_knots)
+{
+  g_assert_cmpint (a == NULL, ==, b == NULL);
+  if (!a)
+    return;
+  g_assert_cmpfloat (a->alpha, ==, b->alpha);
+  assert_numbers (a->gates, b->gates, n_knots);
+  g_assert_cmpuint (a->list->len, ==, b->list->len);
+  for (guint i = 0; i < a->list->len; i++) {
+    const RdLearnedAdapter *x = rd_learned_adapters_get (a, i);
+    const RdLearnedAdapter *y = rd_learned_adapters_get (b, i);
+
+    g_assert_cmpstr (x->name, ==, y->name);
+    g_assert_cmpuint (x->inputs, ==, y->inputs);
+    g_assert_cmpuint (x->outputs, ==, y->outputs);
+    g_assert_cmpuint (x->rank, ==, y->rank);
+    assert_numbers (x->a, y->a, x->rank * x->inputs);
+    assert_numbers (x->b, y->b, x->rank * x->outputs);
+  }
+}
+
+static void
 assert_same (const RdLearnedParameters * a, const RdLearnedParameters * b)
 {
   g_assert_cmpstr (a->name, ==, b->name);
@@ -73,6 +97,7 @@ assert_same (const RdLearnedParameters * a, const RdLearnedParameters * b)
   }
   g_assert_cmpmem (a->magnitude, sizeof a->magnitude, b->magnitude,
       sizeof b->magnitude);
+  assert_same_adapters (a->adapters, b->adapters, a->n_knots);
 }
 
 /* @parameters are left as they are read back, and a second file of them has the same bytes. */
@@ -107,6 +132,90 @@ test_round_trip (void)
     }
     check_round_trip (p);
   }
+}
+
+static const RdTestMatrix matrices[] = {
+  {"blk.0.attn_q.weight", 33, 20},
+  {"blk.0.attn_k.weight", 33, 10},
+  {"blk.7.attn_v.weight", 33, 10},
+  {"blk.7.attn_output.weight", 20, 33},
+  {"blk.12.ffn_gate.weight", 33, 70},
+  {"blk.65535.ffn_up.weight", 33, 70},
+  {"blk.30.ffn_down.weight", 70, 33},
+};
+
+/* What the version number in the file at @path is. */
+static guint64
+version_of (const gchar * path)
+{
+  g_autoptr (StGguf) gguf = st_gguf_open (path, NULL);
+  guint64 version = 0;
+
+  g_assert_true (st_gguf_get_uint (gguf, "rdcodec.version", &version));
+  return version;
+}
+
+static void
+test_adapters (void)
+{
+  g_autoptr (RdLearnedParameters) p =
+      rd_test_parameters (33, RD_SIDE_INFO_BLOCKS, 1);
+  g_autofree gchar *plain = rd_test_save (p), *path = NULL;
+  g_autoptr (RdLearnedParameters) copy = NULL;
+
+  rd_test_adapters (p, matrices, G_N_ELEMENTS (matrices), 3, 2, 1);
+  p->adapters->alpha = 5.5f;
+  check_round_trip (p);
+  copy = rd_learned_parameters_copy (p);
+  assert_same (p, copy);
+  path = rd_test_save (copy);
+  g_assert_cmpuint (version_of (plain), ==, 1);
+  g_assert_cmpuint (version_of (path), ==, 2);
+  g_unlink (plain);
+  g_unlink (path);
+}
+
+/* The names and shapes of llama.cpp's LoRA files, innermost dimension first. */
+static void
+test_adapter_tensors (void)
+{
+  g_autoptr (RdLearnedParameters) p =
+      rd_test_parameters (33, RD_SIDE_INFO_NONE, 0);
+  g_autofree gchar *path = NULL;
+  g_autoptr (StGguf) gguf = NULL;
+  const StTensor *a, *b;
+  gdouble alpha;
+
+  rd_test_adapters (p, &matrices[0], 1, 3, 2, 1);
+  path = rd_test_save (p);
+  gguf = st_gguf_open (path, NULL);
+  a = st_gguf_find (gguf, "blk.0.attn_q.weight.lora_a");
+  b = st_gguf_find (gguf, "blk.0.attn_q.weight.lora_b");
+  g_assert_cmpuint (a->ne[0], ==, 33);
+  g_assert_cmpuint (a->ne[1], ==, 3);
+  g_assert_cmpuint (b->ne[0], ==, 3);
+  g_assert_cmpuint (b->ne[1], ==, 20);
+  g_assert_cmpint (a->type, ==, ST_TYPE_F16);
+  g_assert_true (st_gguf_get_float (gguf, "adapter.lora.alpha", &alpha));
+  g_assert_cmpfloat (alpha, ==, 3);
+  g_unlink (path);
+}
+
+static void
+test_gate (void)
+{
+  static const gint32 knots[] = { 0, 40, 127 };
+  g_autoptr (RdLearnedAdapters) adapters = rd_learned_adapters_new (1, 3);
+
+  g_assert_cmpfloat (rd_learned_adapters_gate (adapters, knots, 3, 77), ==, 1);
+  adapters->gates[0] = 0;
+  adapters->gates[2] = 4;
+  g_assert_cmpfloat (rd_learned_adapters_gate (adapters, knots, 3, 0), ==, 0);
+  g_assert_cmpfloat (rd_learned_adapters_gate (adapters, knots, 3, 10), ==,
+      0.25);
+  g_assert_cmpfloat (rd_learned_adapters_gate (adapters, knots, 3, 40), ==, 1);
+  g_assert_cmpfloat (rd_learned_adapters_gate (adapters, knots, 3, 69), ==, 2);
+  g_assert_cmpfloat (rd_learned_adapters_gate (adapters, knots, 3, 127), ==, 4);
 }
 
 /* Files of the second implementation, whose matrices are partly F32: they become F16. */
@@ -162,6 +271,26 @@ assert_not_saved (RdLearnedParameters * p, const gchar * path,
   g_assert_cmpmem (bytes, size, after, n_after);
 }
 
+static void
+assert_adapters_not_saved (RdLearnedParameters * p, const gchar * path)
+{
+  static const RdTestMatrix twice[] = { {"blk.1.attn_q.weight", 3, 4},
+  {"blk.1.attn_q.weight", 3, 4}
+  };
+
+  rd_test_adapters (p, twice, 2, 2, 1, 1);
+  assert_not_saved (p, path, "blk.1.attn_q.weight has two adapters");
+  rd_test_adapters (p, twice, 1, 2, 1, 1);
+  rd_learned_adapters_get (p->adapters, 0)->b[7] = 66000;
+  assert_not_saved (p, path, "attn_q.weight.lora_b holds NaN or infinity");
+  rd_learned_adapters_get (p->adapters, 0)->b[7] = 0;
+  p->adapters->alpha = 0;
+  assert_not_saved (p, path, "adapter.lora.alpha is not a number above 0");
+  rd_test_adapters (p, twice, 0, 2, 1, 1);
+  assert_not_saved (p, path, "there are no adapters");
+  g_clear_pointer (&p->adapters, rd_learned_adapters_free);
+}
+
 /* What could not be read back is not written, and what was there stays. */
 static void
 test_refused (void)
@@ -183,6 +312,7 @@ test_refused (void)
   p->lambda = NAN;
   assert_not_saved (p, path, "trellis.lambda");
   p->lambda = 0;
+  assert_adapters_not_saved (p, path);
   g_clear_pointer (&p->set[1].readout, g_free);
   assert_not_saved (p, path, "set.1.readout is missing");
   p->side_info = RD_SIDE_INFO_NONE;
@@ -264,6 +394,9 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/learned/parameters/round-trip", test_round_trip);
+  g_test_add_func ("/learned/parameters/adapters", test_adapters);
+  g_test_add_func ("/learned/parameters/adapter-tensors", test_adapter_tensors);
+  g_test_add_func ("/learned/parameters/gate", test_gate);
   g_test_add_func ("/learned/parameters/golden", test_golden);
   g_test_add_func ("/learned/parameters/texts", test_texts);
   g_test_add_func ("/learned/parameters/refused", test_refused);

@@ -410,6 +410,43 @@ test_features (void)
   g_assert_cmpmem (plainly, N * HIDDEN * 4, bare, N * HIDDEN * 4);
 }
 
+/* ---- levels as others see them ---- */
+
+static void
+expect_level (RdCodec * codec, const gfloat * x, gint level)
+{
+  g_autoptr (GByteArray) payload = encode (codec, x, 3, NULL);
+
+  g_assert_cmpint (rd_codec_level (codec), ==, level);
+  g_assert_cmpint (rd_codec_payload_level (codec, payload->data, payload->len,
+          FALSE), ==, level);
+}
+
+static void
+test_level_of (void)
+{
+  g_autoptr (RdCodec) codec = rd_test_codec (33, RD_SIDE_INFO_NONE, 0);
+  g_autoptr (RdCodec) built_in = rd_codec_new ("f32", 33, NULL);
+  g_autofree gfloat *x = rd_test_rows (3, 33, 1);
+  static const guint8 damaged[] = { 0x80, 0xff };
+
+  for (guint complexity = 0; complexity <= 5; complexity += 5)
+    for (gint level = 0; level < RD_CODEC_LEVELS; level += 127) {
+      set_up_codec (codec, (guint) level, complexity, FALSE);
+      expect_level (codec, x, level);
+    }
+  set_up_codec (codec, 3, 5, TRUE);
+  expect_level (codec, x, 127);
+  g_assert_cmpuint (rd_codec_quality_level (0), ==, 0);
+  g_assert_cmpuint (rd_codec_quality_level (50), ==, 64);
+  g_assert_cmpuint (rd_codec_quality_level (100), ==, 127);
+  g_assert_cmpint (rd_codec_payload_level (codec, damaged, 2, FALSE), ==, -1);
+  g_assert_cmpint (rd_codec_payload_level (codec, damaged, 0, FALSE), ==, -1);
+  g_assert_cmpint (rd_codec_level (built_in), ==, -1);
+  g_assert_cmpint (rd_codec_payload_level (built_in, (guint8 *) x, 12, FALSE),
+      ==, -1);
+}
+
 /* ---- lossless ---- */
 
 static void
@@ -533,6 +570,7 @@ main (int argc, char **argv)
   g_test_add_func ("/learned/no-coefficients", test_no_coefficients);
   g_test_add_func ("/learned/not-finite", test_not_finite);
   g_test_add_func ("/learned/features", test_features);
+  g_test_add_func ("/learned/level-of", test_level_of);
   g_test_add_func ("/learned/lossless", test_lossless);
   g_test_add_func ("/learned/cost", test_cost);
   g_test_add_func ("/learned/sizes", test_sizes);

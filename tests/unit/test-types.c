@@ -136,6 +136,48 @@ test_unknown (void)
     g_assert_null (st_type_traits ((StType) numbers[i]));
 }
 
+/* Half a step at most, and what is exact stays as it is. */
+static void
+test_from_float (void)
+{
+  float values[64], back[64];
+  guint8 bytes[2 * 34];
+
+  for (guint i = 0; i < 64; i++)
+    values[i] = (i < 32 ? 0.01f : 3.0f) * (float) ((gint) (i * 37 % 65) - 32);
+  g_assert_true (st_type_from_float (ST_TYPE_Q8_0, values, bytes, 64));
+  st_type_traits (ST_TYPE_Q8_0)->to_float (bytes, back, 64);
+  for (guint i = 0; i < 64; i++)
+    g_assert_cmpfloat_with_epsilon (back[i], values[i],
+        (i < 32 ? 0.32f : 96.0f) / 127.0f * 0.51f);
+  g_assert_true (st_type_from_float (ST_TYPE_Q8_0, back, bytes, 64));
+  st_type_traits (ST_TYPE_Q8_0)->to_float (bytes, values, 64);
+  g_assert_cmpmem (values, sizeof (values), back, sizeof (back));
+  g_assert_true (st_type_from_float (ST_TYPE_F16, values, bytes, 34));
+  st_type_traits (ST_TYPE_F16)->to_float (bytes, back, 34);
+  for (guint i = 0; i < 34; i++)
+    g_assert_cmphex (st_float_to_half (back[i]), ==,
+        st_float_to_half (values[i]));
+  g_assert_false (st_type_from_float (ST_TYPE_Q8_0, values, bytes, 33));
+  g_assert_false (st_type_from_float (ST_TYPE_Q4_0, values, bytes, 64));
+}
+
+static void
+test_from_float_ends (void)
+{
+  float values[32] = { 0 }, back[32];
+  guint8 bytes[34];
+
+  g_assert_true (st_type_from_float (ST_TYPE_Q8_0, values, bytes, 32));
+  st_type_traits (ST_TYPE_Q8_0)->to_float (bytes, back, 32);
+  g_assert_cmpmem (back, sizeof (back), values, sizeof (values));
+  values[0] = -1.0f;
+  values[1] = 1.0f;
+  g_assert_true (st_type_from_float (ST_TYPE_Q8_0, values, bytes, 32));
+  g_assert_cmpint ((gint8) bytes[2], ==, -127);
+  g_assert_cmpint ((gint8) bytes[3], ==, 127);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -148,6 +190,8 @@ main (int argc, char **argv)
   g_test_add_func ("/types/half-to-float", test_half_to_float);
   g_test_add_func ("/types/float-to-half", test_float_to_half);
   g_test_add_func ("/types/bf16", test_bf16);
+  g_test_add_func ("/types/from-float", test_from_float);
+  g_test_add_func ("/types/from-float-ends", test_from_float_ends);
   g_test_add_func ("/types/row-bytes", test_row_bytes);
   g_test_add_func ("/types/unknown", test_unknown);
   return g_test_run ();

@@ -1,0 +1,17 @@
+/* What is checked before something takes hours. */
+#pragma once
+#include "codec/training/corpus.h"
+#include "models/model.h"
+
+G_BEGIN_DECLS
+
+/** rd_check_number: whether @value is in @min .. @max. Error RD_TRAINING_ERROR_OPTIONS, which calls it @what. */
+gboolean rd_check_number (const gchar * what, gsize value, gsize min, gsize max, GError ** error);
+/** rd_check_folder: whether a file can be written at @path. Error G_FILE_ERROR names its folder. */
+gboolean rd_check_folder (const gchar * path, GError ** error);
+/** rd_check_corpus: reads @texts with the tokenizer of @model, and refuses them if they have RD_CORPUS_OVERLAP consecutive ids in common with
+ * any of the @n_windows. Errors: those of rd_corpus_new(); RD_CORPUS_ERROR TOKENIZER if @model has none,
+ * TEXT names the place, or a window of another vocabulary. */
+RdCorpus *rd_check_corpus (StModel * model, const gchar * const *texts, const RdIds * windows, gsize n_windows, GError ** error);
+
+G_END_DECLS

@@ -1,0 +1,275 @@
+#include "codec/training/scratch-model.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <glib/gstdio.h>
+
+#include "models/sampler.h"
+
+#define DEVIATION 0.02
+#define RMS_EPSILON 1e-5f
+#define ROPE_BASE 10000.0f
+/* They keep every product of two sizes, and the file, within reason. */
+#define MAX_SIZE (1u << 16)
+#define MAX_BLOCKS 256u
+
+/* ---- sizes ---- */
+
+static gboolean
+check_size (const gchar * what, guint value, guint min, guint max,
+    GError ** error)
+{
+  if (value >= min && value <= max)
+    return TRUE;
+  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+      "%s: %u is not in %u..%u", what, value, min, max);
+  return FALSE;
+}
+
+static gboolean
+check_heads (const RdScratchShape * shape, GError ** error)
+{
+  if (shape->hidden_size % shape->n_heads == 0
+      && shape->hidden_size / shape->n_heads % 2 == 0
+      && shape->n_heads % shape->n_kv_heads == 0)
+    return TRUE;
+  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+      "%u heads with %u for keys and values and a hidden size of %u: a head "
+      "needs an even share of the hidden size, and as many heads must share "
+      "each of those for keys and values", shape->n_heads, shape->n_kv_heads,
+      shape->hidden_size);
+  return FALSE;
+}
+
+static gboolean
+check_type (const RdScratchShape * shape, StType type, GError ** error)
+{
+  const guint block = st_type_traits (type)->block_size;
+
+  g_return_val_if_fail (type == ST_TYPE_F32 || type == ST_TYPE_F16
+      || type == ST_TYPE_Q8_0, FALSE);
+  if (shape->hidden_size % block == 0 && shape->ff_size % block == 0)
+    return TRUE;
+  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+      "a hidden size of %u and a feed-forward size of %u: type %s needs "
+      "multiples of %u", shape->hidden_size, shape->ff_size,
+      st_type_traits (type)->name, block);
+  return FALSE;
+}
+
+gboolean
+rd_scratch_shape_check (const RdScratchShape * shape, StType type,
+    GError ** error)
+{
+  return check_size ("hidden size", shape->hidden_size, 2, MAX_SIZE, error)
+      && check_size ("blocks", shape->n_blocks, 1, MAX_BLOCKS, error)
+      && check_size ("heads", shape->n_heads, 1, shape->hidden_size, error)
+      && check_size ("heads for keys and values", shape->n_kv_heads, 1,
+      shape->n_heads, error)
+      && check_size ("feed-forward size", shape->ff_size, 1, MAX_SIZE, error)
+      && check_size ("context", shape->context_length, 2, G_MAXINT32, error)
+      && check_size ("vocabulary", shape->vocabulary, RD_BPE_MIN_TOKENS,
+      RD_BPE_MAX_TOKENS, error)
+      && check_heads (shape, error) && check_type (shape, type, error);
+}
+
+static StModelConfig
+make_config (const RdScratchShape * shape)
+{
+  const guint head_dim = shape->hidden_size / shape->n_heads;
+
+  return (StModelConfig) {
+  .n_blocks = shape->n_blocks,.hidden_size = shape->hidden_size,.n_heads =
+        shape->n_heads,.n_kv_heads = shape->n_kv_heads,.head_dim =
+        head_dim,.rope_dim = head_dim,.ff_size = shape->ff_size,.vocab_size =
+        shape->vocabulary,.context_length = shape->context_length,};
+}
+
+/* ---- writing ---- */
+
+/* A model being written. */
+typedef struct
+{
+  StGgufWriter *writer;
+  const StModelConfig *config;
+  StType type;                  /* of the matrices */
+  GPtrArray *blobs;             /* tensors' bytes, until the file is written */
+} Builder;
+
+/* @values: (rows, cols); NULL: zeros. One row is a norm. */
+static gboolean
+add (Builder * b, const gchar * name, gsize rows, gsize cols,
+    const float *values, GError ** error)
+{
+  const StType type = rows == 1 ? ST_TYPE_F32 : b->type;
+  const gsize row_bytes = st_type_row_bytes (type, cols);
+  const guint64 ne[] = { cols, rows };
+  g_autofree gchar *full = g_strconcat (name, ".weight", NULL);
+  guint8 *data = g_malloc0_n (rows, row_bytes);
+
+  g_ptr_array_add (b->blobs, data);
+  for (gsize row = 0; values != NULL && row < rows; row++)
+    st_type_from_float (type, values + row * cols, data + row * row_bytes,
+        cols);
+  return st_gguf_writer_add_tensor (b->writer, full, type, rows == 1 ? 1 : 2,
+      ne, data, error);
+}
+
+static gboolean
+add_block (Builder * b, guint number, const RdBlockWeights * block,
+    GError ** error)
+{
+  const gsize hidden = b->config->hidden_size;
+  g_autofree gchar *attn_norm = g_strdup_printf ("blk.%u.attn_norm", number);
+  g_autofree gchar *ffn_norm = g_strdup_printf ("blk.%u.ffn_norm", number);
+
+  if (!add (b, attn_norm, 1, hidden, block->attn_norm, error)
+      || !add (b, ffn_norm, 1, hidden, block->ffn_norm, error))
+    return FALSE;
+  for (guint m = 0; m < RD_N_MATRICES; m++) {
+    g_autofree gchar *name =
+        g_strdup_printf ("blk.%u.%s", number, rd_matrix_name (m));
+    gsize outputs, inputs;
+
+    rd_matrix_shape (b->config, m, &outputs, &inputs);
+    if (!add (b, name, outputs, inputs, block->matrices[m], error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* @weights NULL: zeros. */
+static gboolean
+add_tensors (Builder * b, const RdWeights * weights, GError ** error)
+{
+  static const RdBlockWeights none;
+  const gsize hidden = b->config->hidden_size;
+
+  for (guint i = 0; i < b->config->n_blocks; i++) {
+    if (!add_block (b, i, weights ? &weights->blocks[i] : &none, error))
+      return FALSE;
+  }
+  return add (b, "token_embd", b->config->vocab_size, hidden,
+      weights ? weights->embedding : NULL, error)
+      && add (b, "output_norm", 1, hidden, weights ? weights->output_norm :
+      NULL, error);
+}
+
+static void
+set_architecture (StGgufWriter * w, const StModelConfig * config,
+    const gchar * name)
+{
+  const struct
+  {
+    const gchar *key;
+    guint value;
+  } sizes[] = {
+    {"llama.block_count", config->n_blocks},
+    {"llama.context_length", config->context_length},
+    {"llama.embedding_length", config->hidden_size},
+    {"llama.feed_forward_length", config->ff_size},
+    {"llama.attention.head_count", config->n_heads},
+    {"llama.attention.head_count_kv", config->n_kv_heads},
+    {"llama.rope.dimension_count", config->rope_dim},
+    {"llama.vocab_size", config->vocab_size},
+  };
+
+  st_gguf_writer_set_string (w, "general.architecture", "llama");
+  st_gguf_writer_set_string (w, "general.name", name);
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
+    st_gguf_writer_set_uint32 (w, sizes[i].key, sizes[i].value);
+  st_gguf_writer_set_float (w, "llama.rope.freq_base", ROPE_BASE);
+  st_gguf_writer_set_float (w, "llama.attention.layer_norm_rms_epsilon",
+      RMS_EPSILON);
+}
+
+StModel *
+rd_scratch_model_begin (const RdScratchShape * shape, const RdBpe * bpe,
+    const gchar * name, const gchar * path, GError ** error)
+{
+  const StModelOptions options = {.last_block = -1,.embed = TRUE,.output =
+        TRUE,.threads = 1
+  };
+  const StModelConfig config = make_config (shape);
+  g_autoptr (StGgufWriter) writer = st_gguf_writer_new ();
+  g_autoptr (GPtrArray) blobs = g_ptr_array_new_with_free_func (g_free);
+  Builder b = { writer, &config, ST_TYPE_F32, blobs };
+  StModel *model;
+
+  set_architecture (writer, &config, name);
+  rd_bpe_write (bpe, writer);
+  if (!add_tensors (&b, NULL, error)
+      || !st_gguf_writer_write (writer, path, error))
+    return NULL;
+  model = st_model_open (path, &options, error);
+  g_unlink (path);
+  return model;
+}
+
+gboolean
+rd_scratch_model_save (const RdWeights * weights, StType type,
+    const gchar * const *notes, const gchar * path, GError ** error)
+{
+  g_autoptr (StGgufWriter) writer = st_gguf_writer_new ();
+  g_autoptr (GPtrArray) blobs = g_ptr_array_new_with_free_func (g_free);
+  Builder b = { writer, &weights->config, type, blobs };
+
+  st_gguf_writer_copy_metadata (writer, st_model_gguf (weights->model));
+  for (; *notes != NULL; notes += 2)
+    st_gguf_writer_set_string (writer, notes[0], notes[1]);
+  return add_tensors (&b, weights, error)
+      && st_gguf_writer_write (writer, path, error);
+}
+
+/* ---- initial weights ---- */
+
+/* Box and Muller 1958. Numbers 2 * at and 2 * at + 1 of the seed's. */
+static double
+normal (guint64 seed, guint64 at)
+{
+  const double a = st_sampler_uniform (seed, 2 * at);
+  const double b = st_sampler_uniform (seed, 2 * at + 1);
+
+  return sqrt (-2 * log (1 - a)) * cos (2 * G_PI * b);
+}
+
+static void
+fill_matrix (const RdWeights * weights, float *matrix, gsize n,
+    double deviation, guint64 seed)
+{
+  const gsize first = (gsize) (matrix - weights->arena.memory);
+
+  for (gsize i = 0; i < n; i++)
+    matrix[i] = (float) (deviation * normal (seed, first + i));
+}
+
+static void
+fill_norm (float *norm, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    norm[i] = 1.0f;
+}
+
+void
+rd_scratch_model_fill (RdWeights * weights, guint64 seed)
+{
+  const StModelConfig *config = &weights->config;
+  const gsize hidden = config->hidden_size;
+  const double added = DEVIATION / sqrt (2.0 * config->n_blocks);
+
+  for (guint i = 0; i < weights->n_layers; i++) {
+    fill_norm (weights->blocks[i].attn_norm, hidden);
+    fill_norm (weights->blocks[i].ffn_norm, hidden);
+    for (guint m = 0; m < RD_N_MATRICES; m++) {
+      gsize outputs, inputs;
+
+      rd_matrix_shape (config, m, &outputs, &inputs);
+      fill_matrix (weights, weights->blocks[i].matrices[m], outputs * inputs,
+          m == RD_MATRIX_O || m == RD_MATRIX_DOWN ? added : DEVIATION, seed);
+    }
+  }
+  fill_matrix (weights, weights->embedding,
+      (gsize) config->vocab_size * hidden, DEVIATION, seed);
+  fill_norm (weights->output_norm, hidden);
+}

@@ -1,0 +1,142 @@
+#include "codec/training/train-export.h"
+
+#include <string.h>
+
+#include "codec/training/adapters-export.h"
+#include "codec/training/checks.h"
+#include "codec/training/refit.h"
+#include "codec/training/train-private.h"
+
+/* Of the adapters' gate where networks' ranges are found. */
+#define RANGE_LEVEL 48
+
+/* ---- states as the codec will see them ---- */
+
+/* @user_data: RdTraining. */
+static gboolean
+states_of (gsize index, guint level, float *x, float *features,
+    gpointer user_data, GError ** error)
+{
+  RdTraining *t = user_data;
+  const RdTrainOptions *options = t->options;
+
+  return rd_corpus_sequence (t->corpus, options->seed,
+      options->held_out + index, options->length + 1, t->ids, NULL, error)
+      && rd_states_run (t->states, t->ids, options->length, x, features,
+      options->cancel, error)
+      && (!t->head || rd_joint_head (t->joint, t->ids, options->length,
+          (float) level, x, options->cancel, error));
+}
+
+static gboolean
+refit (RdTraining * t, const RdTrainExport * to, RdLearnedParameters * p,
+    GError ** error)
+{
+  const RdRefitData data = { to->sequences, t->options->length, states_of, t,
+    t->options->threads, t->options->cancel
+  };
+
+  rd_training_tell (t, "fitting tables to %" G_GSIZE_FORMAT " sequences of %"
+      G_GSIZE_FORMAT " tokens", to->sequences, t->options->length);
+  return rd_refit (&data, p, error);
+}
+
+/* Networks' ranges are those that they have on the first sequence. */
+static gboolean
+export_codec (RdTraining * t, const RdTrainExport * to,
+    RdLearnedParameters * p, GError ** error)
+{
+  const RdTrainOptions *options = t->options;
+  const RdTrainableJob job = {.n = options->length,.x = t->x,.features =
+        options->set == 1 ? t->features : NULL,.frame = options->frame
+  };
+
+  return states_of (0, RANGE_LEVEL, t->x, t->features, t, error)
+      && to->codec_export (t->codec, &job, p, error);
+}
+
+/* ---- what the file says ---- */
+
+static void
+set_adapters (const RdTraining * t, RdLearnedParameters * p)
+{
+  g_clear_pointer (&p->adapters, rd_learned_adapters_free);
+  if (t->adapters == NULL)
+    return;
+  p->adapters = rd_adapters_export (t->adapters, p->n_knots);
+  memcpy (p->adapters->gates, rd_joint_gates (t->joint),
+      p->n_knots * sizeof (float));
+}
+
+static void
+add_text (RdLearnedParameters * p, const gchar * key, gchar * text)
+{
+  g_hash_table_insert (p->provenance, g_strdup (key), text);
+}
+
+static void
+set_texts (const RdTraining * t, const RdTrainExport * to,
+    RdLearnedParameters * p)
+{
+  const RdTrainOptions *options = t->options;
+  const guint64 trained = t->adamw->steps * options->batch * options->length;
+
+  p->id[0] = '\0';
+  g_free (p->name);
+  p->name = g_strdup_printf ("codec for %s, split before block %u, trained%s",
+      p->model_name, p->split_layer,
+      t->adapters != NULL ? " with adapters of the model" : "");
+  g_clear_pointer (&p->provenance, g_hash_table_unref);
+  p->provenance = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
+      g_free);
+  add_text (p, "tool", g_strdup (PACKAGE " " VERSION " rdtrain export"));
+  add_text (p, "training", g_strdup (t->settings));
+  add_text (p, "start", g_strdup (t->start->name));
+  add_text (p, "text.id", g_strdup (rd_corpus_id (t->corpus)));
+  add_text (p, "text.domains", rd_corpus_describe (t->corpus));
+  if (to->sources != NULL)
+    add_text (p, "text.sources", g_strdup (to->sources));
+  add_text (p, "tokens", g_strdup_printf ("%" G_GUINT64_FORMAT
+          " for training (%" G_GUINT64_FORMAT " steps), %" G_GSIZE_FORMAT
+          " for tables", trained, t->adamw->steps,
+          to->sequences * options->length));
+}
+
+/* ---- the whole ---- */
+
+static gboolean
+check_export (const RdTraining * t, const RdTrainExport * to, GError ** error)
+{
+  return rd_check_folder (to->output, error)
+      && rd_check_number ("sequences for tables", to->sequences,
+      RD_TRAIN_EXPORT_MIN_SEQUENCES, t->n_sequences, error);
+}
+
+static gboolean
+run (RdTraining * t, const RdTrainOptions * options, const RdTrainExport * to,
+    GError ** error)
+{
+  g_autoptr (RdLearnedParameters) p = NULL;
+
+  if (!rd_training_open (t, options, error) || !check_export (t, to, error)
+      || !rd_training_load (t, error))
+    return FALSE;
+  p = rd_learned_parameters_copy (t->start);
+  if (!export_codec (t, to, p, error))
+    return FALSE;
+  set_adapters (t, p);
+  set_texts (t, to, p);
+  return refit (t, to, p, error)
+      && rd_learned_parameters_save (p, to->output, error);
+}
+
+gboolean
+rd_train_export (const RdTrainOptions * options, const RdTrainExport * to,
+    GError ** error)
+{
+  RdTraining t;
+  const gboolean ok = run (&t, options, to, error);
+
+  rd_training_clear (&t);
+  return ok;
+}

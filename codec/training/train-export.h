@@ -1,0 +1,25 @@
+/* From a training's checkpoint to a codec file. */
+#pragma once
+#include "codec/training/train.h"
+
+G_BEGIN_DECLS
+
+/** RdTrainExport: what a codec file is made with, beside what the training was. */
+typedef struct
+{
+  /* rd_trainable_export(): writes what was trained to @parameters, those of the start; what depends on the states (scales, contexts, tables) is
+   * fitted afterwards. */
+  gboolean (*codec_export) (RdTrainable * codec, const RdTrainableJob * job, RdLearnedParameters * parameters, GError ** error);
+  const gchar *output;          /* path of the codec file */
+  gsize sequences;              /* that tables are fitted to */
+  const gchar *sources;         /* for the file: what the texts are, and their licences; or NULL */
+} RdTrainExport;
+
+#define RD_TRAIN_EXPORT_SEQUENCES 240
+#define RD_TRAIN_EXPORT_MIN_SEQUENCES 9
+
+/** rd_train_export: writes the codec file of the training that @options describes, as far as its checkpoint is. Tables are fitted to sequences that
+ * were trained on, as the trained head computes their states. Errors as of rd_train(), of rd_refit() and of writing. */
+gboolean rd_train_export (const RdTrainOptions * options, const RdTrainExport * to, GError ** error);
+
+G_END_DECLS

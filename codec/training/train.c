@@ -1,0 +1,71 @@
+#include "codec/training/train.h"
+
+#include "codec/training/train-private.h"
+
+gboolean
+rd_training_load (RdTraining * t, GError ** error)
+{
+  RdTrainState state = rd_training_state (t);
+
+  if (!rd_train_state_read (t->options->checkpoint, &state, error))
+    return FALSE;
+  rd_joint_stepped (t->joint);
+  rd_training_tell (t, "from %s: %" G_GUINT64_FORMAT " of %"
+      G_GUINT64_FORMAT " steps are done", t->options->checkpoint,
+      t->adamw->steps, t->options->steps);
+  return TRUE;
+}
+
+static gboolean
+load_checkpoint (RdTraining * t, GError ** error)
+{
+  if (t->options->resume)
+    return rd_training_load (t, error);
+  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_CHECKPOINT,
+      "%s is there from an earlier run: --resume goes on from it; to start "
+      "anew remove it", t->options->checkpoint);
+  return FALSE;
+}
+
+static gboolean
+load_values (RdTraining * t, GError ** error)
+{
+  gsize n;
+
+  if (!rd_train_state_read_values (t->options->values,
+          rd_joint_parameters (t->joint), &n, error))
+    return FALSE;
+  rd_joint_stepped (t->joint);
+  rd_training_tell (t, "%" G_GSIZE_FORMAT " of %u arrays start from %s", n,
+      rd_parameters_count (rd_joint_parameters (t->joint)), t->options->values);
+  return TRUE;
+}
+
+static gboolean
+run (RdTraining * t, const RdTrainOptions * options, GError ** error)
+{
+  if (!rd_training_open (t, options, error))
+    return FALSE;
+  rd_training_tell (t, "%" G_GSIZE_FORMAT " tokens of text, %" G_GSIZE_FORMAT
+      " sequences to train on; %" G_GSIZE_FORMAT " parameters in %u arrays",
+      rd_corpus_n_tokens (t->corpus), t->n_sequences,
+      rd_joint_parameters (t->joint)->n,
+      rd_parameters_count (rd_joint_parameters (t->joint)));
+  if (g_file_test (options->checkpoint, G_FILE_TEST_EXISTS)) {
+    if (!load_checkpoint (t, error))
+      return FALSE;
+  } else if (options->values != NULL && !load_values (t, error)) {
+    return FALSE;
+  }
+  return rd_training_loop (t, error);
+}
+
+gboolean
+rd_train (const RdTrainOptions * options, GError ** error)
+{
+  RdTraining t;
+  const gboolean ok = run (&t, options, error);
+
+  rd_training_clear (&t);
+  return ok;
+}

@@ -1,0 +1,136 @@
+/* rdtrain export: from a training's checkpoint to a codec file. */
+#include <stdlib.h>
+
+#include "codec/training/train-export.h"
+#include "codec/training/entropy-models.h"
+#include "pipelines/rdtrain/tool.h"
+
+static const gchar summary[] =
+    "Makes the codec file OUTPUT, for rdencoder and rddecoder, of what the "
+    "training whose\ncheckpoint is FILE has reached. MODEL, CODEC and TEXT are "
+    "those of the training, which may\nstill be running: tables are fitted to "
+    "hidden states of the trained model on TEXT.";
+static const gchar description[] =
+    "Example:\n"
+    "  rdtrain export --model model.gguf --start codec.gguf --text novels \\\n"
+    "    --checkpoint both --output rdcodec-trained.gguf\n\n"
+    "Adapters of the model, if there are any, are in the file.\n\n"
+    "Exit status: 0 written, 1 an error (OUTPUT is left as it was), 2 wrong "
+    "usage,\n130 interrupted.";
+
+/* What the command line says. */
+typedef struct
+{
+  gchar *model, *start, *checkpoint, *output, *sources;
+  gchar **texts;
+  gint sequences, threads;
+  gboolean quiet;
+} Arguments;
+
+static gboolean
+check_arguments (const Arguments * a, gint argc, GError ** error)
+{
+  if (argc != 1 || a->model == NULL || a->start == NULL || a->texts == NULL
+      || a->checkpoint == NULL || a->output == NULL)
+    return rdtrain_fail_usage (error,
+        "needs --model=MODEL, --start=CODEC, --text=TEXT, --checkpoint=FILE "
+        "and --output=OUTPUT, and no other arguments");
+  if (a->sequences < 1 || a->threads < 0)
+    return rdtrain_fail_usage (error,
+        "--sequences is at least 1, --threads at least 0");
+  return TRUE;
+}
+
+static gboolean
+export (const Arguments * a, RdtrainTeller * teller, GError ** error)
+{
+  RdTrainOptions options = {.model = a->model,.start = a->start,.texts =
+        (const gchar * const *) a->texts,.threads =
+        (guint) a->threads,.codec_new =
+        rd_trainable_new_by_name,.checkpoint = a->checkpoint,.cancel =
+        &rdtrain_cancelled,.tell = rdtrain_tell,.user_data = teller
+  };
+  const RdTrainExport to = {.codec_export =
+        rd_trainable_export,.output = a->output,.sequences =
+        (gsize) a->sequences,.sources = a->sources
+  };
+  g_autofree gchar *name = NULL;
+
+  if (!rd_train_options_read (&options, a->checkpoint, &name, error))
+    return FALSE;
+  options.entropy_model = name;
+  return rd_train_export (&options, &to, error);
+}
+
+static GOptionContext *
+make_context (Arguments * a)
+{
+  const GOptionEntry entries[] = {
+    {"model", 'm', 0, G_OPTION_ARG_FILENAME, &a->model,
+        "Language model (GGUF) of the training", "MODEL"},
+    {"start", 's', 0, G_OPTION_ARG_FILENAME, &a->start,
+        "Codec file that it started from", "CODEC"},
+    {"text", 't', 0, G_OPTION_ARG_FILENAME_ARRAY, &a->texts,
+        "Its text", "TEXT"},
+    {"checkpoint", 'c', 0, G_OPTION_ARG_FILENAME, &a->checkpoint,
+        "Its checkpoint", "FILE"},
+    {"output", 'o', 0, G_OPTION_ARG_FILENAME, &a->output, "Codec file",
+        "OUTPUT"},
+    {"sequences", 0, 0, G_OPTION_ARG_INT, &a->sequences,
+        "Sequences for tables (240)", "N"},
+    {"sources", 0, 0, G_OPTION_ARG_STRING, &a->sources,
+        "For the codec file: what the texts are, and their licences", "TEXT"},
+    {"threads", 0, 0, G_OPTION_ARG_INT, &a->threads,
+        "0: one per CPU (0)", "N"},
+    {"quiet", 'q', 0, G_OPTION_ARG_NONE, &a->quiet, "Print errors only", NULL},
+    {NULL}
+  };
+  GOptionContext *context = g_option_context_new ("");
+
+  g_option_context_add_main_entries (context, entries, NULL);
+  g_option_context_set_summary (context, summary);
+  g_option_context_set_description (context, description);
+  return context;
+}
+
+static void
+arguments_clear (Arguments * a)
+{
+  g_free (a->model);
+  g_free (a->start);
+  g_free (a->checkpoint);
+  g_free (a->output);
+  g_free (a->sources);
+  g_strfreev (a->texts);
+}
+
+static int
+run (gint argc, gchar ** argv, Arguments * a)
+{
+  g_autoptr (GOptionContext) context = make_context (a);
+  g_autoptr (GError) error = NULL;
+  RdtrainTeller teller;
+
+  if (!g_option_context_parse (context, &argc, &argv, &error)
+      || !check_arguments (a, argc, &error)) {
+    g_printerr ("rdtrain export: %s (see rdtrain export --help)\n",
+        error->message);
+    return RDTRAIN_EXIT_USAGE;
+  }
+  rdtrain_teller_init (&teller, a->quiet);
+  rdtrain_catch_signals ();
+  if (export (a, &teller, &error))
+    return EXIT_SUCCESS;
+  return rdtrain_fail (&teller, error, rdtrain_cancelled ?
+      RDTRAIN_EXIT_INTERRUPTED : EXIT_FAILURE);
+}
+
+int
+rdtrain_export (gint argc, gchar ** argv)
+{
+  Arguments arguments = {.sequences = RD_TRAIN_EXPORT_SEQUENCES };
+  const int status = run (argc, argv, &arguments);
+
+  arguments_clear (&arguments);
+  return status;
+}

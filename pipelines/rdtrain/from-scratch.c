@@ -1,0 +1,335 @@
+/* rdtrain from-scratch: trains a small language model from nothing. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "codec/training/scratch.h"
+#include "pipelines/eval/progress.h"
+#include "pipelines/rdtrain/tool.h"
+
+static const gchar summary[] =
+    "Trains a small language model of the llama family on TEXT, its vocabulary "
+    "(byte-pair\nencoding) included, and writes it to OUTPUT as GGUF. TEXT is "
+    "a file or a folder with\nfiles *.txt (and folders of such); --text may "
+    "be given several times.";
+static const gchar description[] =
+    "Example:\n"
+    "  rdtrain from-scratch --text novels --held-out other-novels --vocabulary "
+    "2048 \\\n    --hidden 256 --blocks 8 --heads 4 --kv-heads 2 --ff 704 "
+    "--tokens 3000000 \\\n    --output tiny.gguf\n\n"
+    "A training that is interrupted (Ctrl-C) leaves OUTPUT.checkpoint, from "
+    "which --resume\ngoes on with the same result; before the learning rate goes down "
+    "also with another\nnumber of steps. The same text and options give the same file on one "
+    "machine, for any\nnumber of threads.\n\n"
+    "Exit status: 0 written, 1 an error (OUTPUT is left as it was), 2 wrong "
+    "usage,\n130 interrupted.";
+
+/* What the command line says. */
+typedef struct
+{
+  gchar *output, *name, *type, *windows, *windows_model, *license, *sources;
+  gchar *checkpoint;
+  gchar **texts, **held_out;
+  gint hidden, blocks, heads, kv_heads, ff, vocabulary, context;
+  gint length, batch, held_out_sequences, threads;
+  gint64 steps, tokens, warmup, seed;
+  gdouble rate, decay, weight_decay;
+  gboolean resume, keep, quiet;
+} Arguments;
+
+static void
+on_progress (const RdScratchProgress * progress, gpointer user_data)
+{
+  RdtrainTeller *teller = user_data;
+  g_autofree gchar *left = NULL;
+  g_autofree gchar *line = NULL;
+
+  if (!rdtrain_teller_due (teller))
+    return;
+  left = eval_progress_duration (progress->seconds_left);
+  line = g_strdup_printf ("step %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
+      ", loss %.3f, %.0f tokens/s, about %s left", progress->done,
+      progress->steps, progress->loss, progress->tokens_per_second, left);
+  rdtrain_teller_progress (teller, line);
+}
+
+/* ---- arguments ---- */
+
+static gboolean
+check_numbers (const Arguments * a, GError ** error)
+{
+  const gint positive[] = { a->hidden, a->blocks, a->heads, a->kv_heads, a->ff,
+    a->vocabulary, a->context, a->length, a->batch, a->held_out_sequences
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (positive); i++) {
+    if (positive[i] < 1)
+      return rdtrain_fail_usage (error, "sizes and numbers are at least 1");
+  }
+  if (a->threads < 0 || a->seed < 0 || a->warmup < 0)
+    return rdtrain_fail_usage (error,
+        "--threads, --seed and --warmup are at least 0");
+  if ((a->steps > 0) == (a->tokens > 0) || a->steps < 0 || a->tokens < 0)
+    return rdtrain_fail_usage (error,
+        "needs --steps=N or --tokens=N, and not both");
+  return TRUE;
+}
+
+static gboolean
+check_arguments (const Arguments * a, gint argc, GError ** error)
+{
+  if (argc != 1 || a->output == NULL || a->texts == NULL)
+    return rdtrain_fail_usage (error,
+        "needs --text=TEXT and --output=OUTPUT, and no other arguments");
+  if ((a->windows == NULL) != (a->windows_model == NULL))
+    return rdtrain_fail_usage (error,
+        "--exclude-windows=JSON has ids of some model: --windows-model=MODEL "
+        "says what they stand for, and neither is of use alone");
+  return check_numbers (a, error);
+}
+
+static gboolean
+parse_type (const gchar * name, StType * type, GError ** error)
+{
+  static const StType types[] = { ST_TYPE_F16, ST_TYPE_Q8_0, ST_TYPE_F32 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
+    if (name == NULL || g_ascii_strcasecmp (name,
+            st_type_traits (types[i])->name) == 0) {
+      *type = types[i];
+      return TRUE;
+    }
+  }
+  return rdtrain_fail_usage (error, "--type is F16, Q8_0 or F32");
+}
+
+/* Whole steps for at least so many tokens. */
+static guint64
+count_steps (const Arguments * a)
+{
+  const guint64 step = (guint64) a->length * (guint64) a->batch;
+
+  if (a->steps > 0)
+    return (guint64) a->steps;
+  return (guint64) a->tokens / step + ((guint64) a->tokens % step > 0);
+}
+
+static gboolean
+set_options (const Arguments * a, RdScratchOptions * options, GError ** error)
+{
+  *options = (RdScratchOptions) {
+    .shape = { (guint) a->hidden, (guint) a->blocks, (guint) a->heads,
+      (guint) a->kv_heads, (guint) a->ff, (guint) a->context,
+      (guint) a->vocabulary
+  },.name = a->name ? a->name : "tiny",.texts =
+        (const gchar * const *) a->texts,.held_out =
+        (const gchar * const *) a->held_out,.held_out_sequences =
+        (gsize) a->held_out_sequences,.output = a->output,.license =
+        a->license,.sources = a->sources,.steps = count_steps (a),.length =
+        (gsize) a->length,.batch = (gsize) a->batch,.rate =
+        a->rate,.decay = a->decay,.warmup =
+        (guint64) a->warmup,.weight_decay = a->weight_decay,.seed =
+        (guint64) a->seed,.threads = (guint) a->threads,.checkpoint =
+        a->checkpoint,.resume = a->resume,.keep_checkpoint = a->keep,.cancel =
+        &rdtrain_cancelled,.progress = on_progress,.tell = rdtrain_tell,};
+  return parse_type (a->type, &options->type, error);
+}
+
+/* ---- the command ---- */
+
+static gchar *
+window_text (StTokenizer * tokenizer, const RdIds * window)
+{
+  StDetokenizer *detokenizer = st_detokenizer_new (tokenizer);
+  GString *text = g_string_new (NULL);
+
+  for (gsize i = 0; i < window->n; i++)
+    st_detokenizer_push (detokenizer, window->ids[i], text);
+  st_detokenizer_flush (detokenizer, text);
+  st_detokenizer_free (detokenizer);
+  return g_string_free (text, FALSE);
+}
+
+/* The windows as texts, as the new model has another vocabulary. */
+static gchar **
+read_windows (const Arguments * a, GError ** error)
+{
+  g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (StGguf) gguf = st_gguf_open (a->windows_model, error);
+  StTokenizer *tokenizer = gguf ? st_tokenizer_new (gguf, error) : NULL;
+  RdtrainWindows windows;
+
+  if (tokenizer == NULL)
+    return NULL;
+  if (!rdtrain_windows_load (&windows, a->windows, error)) {
+    st_tokenizer_unref (tokenizer);
+    return NULL;
+  }
+  for (gsize i = 0; i < windows.n; i++)
+    g_ptr_array_add (texts, window_text (tokenizer, &windows.windows[i]));
+  g_ptr_array_add (texts, NULL);
+  rdtrain_windows_clear (&windows);
+  st_tokenizer_unref (tokenizer);
+  return (gchar **) g_ptr_array_free (g_steal_pointer (&texts), FALSE);
+}
+
+static gboolean
+train (const Arguments * a, RdScratchOptions * options, GError ** error)
+{
+  g_auto (GStrv) excluded = NULL;
+
+  if (a->windows != NULL) {
+    excluded = read_windows (a, error);
+    if (excluded == NULL)
+      return FALSE;
+  }
+  options->excluded = (const gchar * const *) excluded;
+  return rd_scratch_train (options, error);
+}
+
+static void
+add_entries (GOptionContext * context, Arguments * a)
+{
+  const GOptionEntry entries[] = {
+    {"text", 't', 0, G_OPTION_ARG_FILENAME_ARRAY, &a->texts,
+        "Text file, or folder of such", "TEXT"},
+    {"output", 'o', 0, G_OPTION_ARG_FILENAME, &a->output, "Model file",
+        "OUTPUT"},
+    {"held-out", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &a->held_out,
+        "Text of the same kind that nothing is trained with; the loss on it "
+          "is told in the end", "TEXT"},
+    {"held-out-sequences", 0, 0, G_OPTION_ARG_INT, &a->held_out_sequences,
+        "Sequences of it, evenly spread (64)", "N"},
+    {"exclude-windows", 0, 0, G_OPTION_ARG_FILENAME, &a->windows,
+          "Test windows; text with 24 consecutive tokens of them is refused",
+        "JSON"},
+    {"windows-model", 0, 0, G_OPTION_ARG_FILENAME, &a->windows_model,
+        "Model (GGUF) with whose vocabulary they are written", "MODEL"},
+    {"steps", 0, 0, G_OPTION_ARG_INT64, &a->steps, "Steps", "N"},
+    {"tokens", 0, 0, G_OPTION_ARG_INT64, &a->tokens,
+        "Tokens instead, rounded up to whole steps", "N"},
+    {"length", 0, 0, G_OPTION_ARG_INT, &a->length,
+        "Tokens of a sequence (512)", "N"},
+    {"batch", 0, 0, G_OPTION_ARG_INT, &a->batch, "Sequences of a step (4)",
+        "N"},
+    {"rate", 0, 0, G_OPTION_ARG_DOUBLE, &a->rate, "Learning rate (0.002)",
+        "X"},
+    {"decay", 0, 0, G_OPTION_ARG_DOUBLE, &a->decay,
+          "Part of the steps, the last ones, in which it goes down to 0 (0.25)",
+        "X"},
+    {"warmup", 0, 0, G_OPTION_ARG_INT64, &a->warmup,
+        "Steps in which it goes up at first (0)", "N"},
+    {"weight-decay", 0, 0, G_OPTION_ARG_DOUBLE, &a->weight_decay,
+        "Of matrices (0.1)", "X"},
+    {"seed", 0, 0, G_OPTION_ARG_INT64, &a->seed,
+        "What is random depends on it alone (0)", "N"},
+    {"threads", 0, 0, G_OPTION_ARG_INT, &a->threads,
+        "0: one per CPU (0); no more than --batch are of use", "N"},
+    {"checkpoint", 0, 0, G_OPTION_ARG_FILENAME, &a->checkpoint,
+        "Where an interrupted training is kept (OUTPUT.checkpoint)", "FILE"},
+    {"resume", 'r', 0, G_OPTION_ARG_NONE, &a->resume,
+        "Go on from the checkpoint, if there is one", NULL},
+    {"keep-checkpoint", 0, 0, G_OPTION_ARG_NONE, &a->keep,
+        "Keep it when the model is written", NULL},
+    {"quiet", 'q', 0, G_OPTION_ARG_NONE, &a->quiet, "Print errors only", NULL},
+    {NULL}
+  };
+
+  g_option_context_add_main_entries (context, entries, NULL);
+}
+
+static void
+add_model_entries (GOptionContext * context, Arguments * a)
+{
+  const GOptionEntry entries[] = {
+    {"hidden", 0, 0, G_OPTION_ARG_INT, &a->hidden, "Hidden size (256)", "N"},
+    {"blocks", 0, 0, G_OPTION_ARG_INT, &a->blocks, "Blocks (8)", "N"},
+    {"heads", 0, 0, G_OPTION_ARG_INT, &a->heads, "Attention heads (4)", "N"},
+    {"kv-heads", 0, 0, G_OPTION_ARG_INT, &a->kv_heads,
+        "Heads for keys and values (2)", "N"},
+    {"ff", 0, 0, G_OPTION_ARG_INT, &a->ff, "Feed-forward size (704)", "N"},
+    {"vocabulary", 0, 0, G_OPTION_ARG_INT, &a->vocabulary,
+        "Tokens of the vocabulary, 257 or more (2048)", "N"},
+    {"context", 0, 0, G_OPTION_ARG_INT, &a->context,
+        "Positions that the file says it is for (512)", "N"},
+    {"type", 0, 0, G_OPTION_ARG_STRING, &a->type,
+        "Type of the matrices: F16, Q8_0 or F32 (F16)", "TYPE"},
+    {"name", 0, 0, G_OPTION_ARG_STRING, &a->name, "The model's name (tiny)",
+        "NAME"},
+    {"license", 0, 0, G_OPTION_ARG_STRING, &a->license,
+        "For the file: its licence", "NAME"},
+    {"sources", 0, 0, G_OPTION_ARG_STRING, &a->sources,
+        "For the file: what the texts are, and their licences", "TEXT"},
+    {NULL}
+  };
+  GOptionGroup *group = g_option_group_new ("model", "Model:",
+      "Options about the model", NULL, NULL);
+
+  g_option_group_add_entries (group, entries);
+  g_option_context_add_group (context, group);
+}
+
+static GOptionContext *
+make_context (Arguments * a)
+{
+  GOptionContext *context = g_option_context_new ("");
+
+  add_entries (context, a);
+  add_model_entries (context, a);
+  g_option_context_set_summary (context, summary);
+  g_option_context_set_description (context, description);
+  return context;
+}
+
+static void
+arguments_clear (Arguments * a)
+{
+  g_free (a->output);
+  g_free (a->name);
+  g_free (a->type);
+  g_free (a->windows);
+  g_free (a->windows_model);
+  g_free (a->license);
+  g_free (a->sources);
+  g_free (a->checkpoint);
+  g_strfreev (a->texts);
+  g_strfreev (a->held_out);
+}
+
+static int
+run (gint argc, gchar ** argv, Arguments * a)
+{
+  g_autoptr (GOptionContext) context = make_context (a);
+  g_autoptr (GError) error = NULL;
+  RdtrainTeller teller;
+  RdScratchOptions options;
+
+  if (!g_option_context_parse (context, &argc, &argv, &error)
+      || !check_arguments (a, argc, &error)
+      || !set_options (a, &options, &error)) {
+    g_printerr ("rdtrain from-scratch: %s (see rdtrain from-scratch --help)\n",
+        error->message);
+    return RDTRAIN_EXIT_USAGE;
+  }
+  rdtrain_teller_init (&teller, a->quiet);
+  options.user_data = &teller;
+  rdtrain_catch_signals ();
+  if (train (a, &options, &error))
+    return EXIT_SUCCESS;
+  return rdtrain_fail (&teller, error, g_error_matches (error,
+          RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED)
+      ? RDTRAIN_EXIT_INTERRUPTED : EXIT_FAILURE);
+}
+
+int
+rdtrain_from_scratch (gint argc, gchar ** argv)
+{
+  Arguments arguments = {.hidden = 256,.blocks = 8,.heads = 4,.kv_heads =
+        2,.ff = 704,.vocabulary = 2048,.context = 512,.length = 512,.batch =
+        4,.held_out_sequences = 64,.rate = 0.002,.decay = 0.25,.weight_decay =
+        0.1
+  };
+  const int status = run (argc, argv, &arguments);
+
+  arguments_clear (&arguments);
+  return status;
+}

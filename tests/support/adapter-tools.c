@@ -1,0 +1,53 @@
+#include "tests/support/adapter-tools.h"
+
+#include "models/llama.h"
+
+void
+rd_test_adapt (RdLearnedParameters * parameters, const StModelConfig * config,
+    guint rank, gdouble size, guint32 seed)
+{
+  const guint n = config->n_blocks * ST_LLAMA_MATRICES;
+  g_autofree RdTestMatrix *matrices = g_new (RdTestMatrix, n);
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; i < n; i++) {
+    gchar *name = g_strdup_printf ("blk.%u.%s.weight", i / ST_LLAMA_MATRICES,
+        st_llama_matrix_name (i % ST_LLAMA_MATRICES));
+    gsize outputs, inputs;
+
+    st_llama_matrix_shape (config, i % ST_LLAMA_MATRICES, &outputs, &inputs);
+    matrices[i] = (RdTestMatrix) {
+    name, (guint) inputs, (guint) outputs};
+    g_ptr_array_add (names, name);
+  }
+  rd_test_adapters (parameters, matrices, n, rank, size, seed);
+}
+
+static void
+take_id (RdLearnedParameters * parameters, const gchar * hex)
+{
+  for (guint i = 0; i < sizeof parameters->model_id; i++)
+    parameters->model_id[i] = (guint8) (g_ascii_xdigit_value (hex[2 * i]) << 4
+        | g_ascii_xdigit_value (hex[2 * i + 1]));
+}
+
+gchar *
+rd_test_adapted_file (const gchar * model, guint split, guint rank,
+    gdouble size, guint32 seed)
+{
+  const StModelOptions options = {.threads = 1 };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (StModel) opened = st_model_open (model, &options, &error);
+  g_autoptr (RdLearnedParameters) p = NULL;
+
+  g_assert_no_error (error);
+  p = rd_test_parameters (st_model_config (opened)->hidden_size,
+      RD_SIDE_INFO_NONE, 0);
+  p->split_layer = split;
+  take_id (p, st_model_id (opened));
+  g_free (p->model_name);
+  p->model_name = g_strdup (st_model_config (opened)->name);
+  if (rank > 0)
+    rd_test_adapt (p, st_model_config (opened), rank, size, seed);
+  return rd_test_save (p);
+}

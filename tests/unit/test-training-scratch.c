@@ -1,0 +1,388 @@
+/* Models from nothing: what they begin with, that they learn, interrupted trainings, and what is refused. */
+#include <math.h>
+#include <string.h>
+
+#include <glib/gstdio.h>
+
+#include "codec/training/scratch.h"
+#include "tests/support/random-weights.h"
+#include "tests/support/test-model.h"
+
+#define STEPS 24
+#define SHAPE { 32, 2, 2, 1, 64, 64, 320 }
+
+typedef struct
+{
+  gchar *directory, *text;
+  const gchar *texts[2];
+  RdScratchOptions options;
+  guint64 stop;                 /* step to be interrupted at; 0: none */
+  gint cancel;
+  double first_loss, last_loss;
+  GString *told;
+} Fixture;
+
+static void
+on_progress (const RdScratchProgress * progress, gpointer user_data)
+{
+  Fixture *f = user_data;
+
+  if (progress->done == 1)
+    f->first_loss = progress->loss;
+  f->last_loss = progress->loss;
+  g_assert_cmpuint (progress->steps, ==, f->options.steps);
+  if (progress->done == f->stop)
+    g_atomic_int_set (&f->cancel, 1);
+}
+
+static void
+on_tell (const gchar * line, gpointer user_data)
+{
+  Fixture *f = user_data;
+
+  g_string_append (f->told, line);
+}
+
+static void
+set_up (Fixture * f, gconstpointer unused)
+{
+  (void) unused;
+  f->directory = g_dir_make_tmp ("scratch-XXXXXX", NULL);
+  g_assert_nonnull (f->directory);
+  f->text = st_test_data_path ("hamlet20k.txt");
+  f->texts[0] = f->text;
+  f->told = g_string_new (NULL);
+  f->options = (RdScratchOptions) {
+  .shape = SHAPE,.name = "test",.texts = f->texts,.output =
+        g_build_filename (f->directory, "out.gguf", NULL),.type =
+        ST_TYPE_F16,.steps = STEPS,.length = 32,.batch = 3,.rate =
+        0.01,.decay = 0.25,.warmup = 4,.weight_decay = 0.1,.seed =
+        7,.threads = 1,.held_out_sequences = 8,.cancel =
+        &f->cancel,.progress = on_progress,.tell = on_tell,.user_data = f,};
+}
+
+static void
+tear_down (Fixture * f, gconstpointer unused)
+{
+  g_autoptr (GDir) dir = g_dir_open (f->directory, 0, NULL);
+  const gchar *name;
+
+  (void) unused;
+  while ((name = g_dir_read_name (dir)) != NULL) {
+    g_autofree gchar *path = g_build_filename (f->directory, name, NULL);
+
+    g_unlink (path);
+  }
+  g_assert_cmpint (g_rmdir (f->directory), ==, 0);
+  g_free (f->directory);
+  g_free (f->text);
+  g_free ((gchar *) f->options.output);
+  g_string_free (f->told, TRUE);
+}
+
+/* The bytes of the file. */
+static GBytes *
+train (Fixture * f)
+{
+  g_autoptr (GError) error = NULL;
+  gchar *data;
+  gsize len;
+
+  g_string_truncate (f->told, 0);
+  rd_scratch_train (&f->options, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_file_get_contents (f->options.output, &data, &len, NULL));
+  return g_bytes_new_take (data, len);
+}
+
+static void
+assert_fails (Fixture * f, GQuark domain, gint code, const gchar * text)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (rd_scratch_train (&f->options, &error));
+  g_assert_error (error, domain, code);
+  g_test_message ("%s", error->message);
+  g_assert_nonnull (strstr (error->message, text));
+  g_assert_false (g_file_test (f->options.output, G_FILE_TEST_EXISTS));
+}
+
+/* ---- the beginning ---- */
+
+/* Mean square of @n values around @mean. */
+static double
+variance (const float *values, gsize n, double mean)
+{
+  double sum = 0;
+
+  for (gsize i = 0; i < n; i++)
+    sum += (values[i] - mean) * (values[i] - mean);
+  return sum / (double) n;
+}
+
+static RdWeights *
+begin (Fixture * f, guint64 seed)
+{
+  g_autofree gchar *path = g_build_filename (f->directory, "begin", NULL);
+  g_autofree gchar *text = NULL;
+  g_autoptr (RdBpe) bpe = rd_bpe_new ();
+  g_autoptr (StModel) model = NULL;
+  g_autoptr (GError) error = NULL;
+  RdWeights *weights;
+  gsize len;
+
+  g_assert_true (g_file_get_contents (f->text, &text, &len, NULL));
+  g_assert_true (rd_bpe_add (bpe, text, len, NULL)
+      && rd_bpe_learn (bpe, f->options.shape.vocabulary, NULL));
+  model = rd_scratch_model_begin (&f->options.shape, bpe, "test", path, &error);
+  g_assert_no_error (error);
+  g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+  weights = rd_weights_new (model, 32, &error);
+  g_assert_no_error (error);
+  rd_scratch_model_fill (weights, seed);
+  return weights;
+}
+
+static void
+test_begin (Fixture * f, gconstpointer unused)
+{
+  g_autoptr (RdWeights) weights = begin (f, 7);
+  g_autoptr (RdWeights) again = begin (f, 7);
+  g_autoptr (RdWeights) other = begin (f, 8);
+  const gsize bytes = weights->n_values * sizeof (float);
+  const RdBlockWeights *block = &weights->blocks[1];
+
+  (void) unused;
+  g_assert_cmpmem (weights->arena.memory, bytes, again->arena.memory, bytes);
+  g_assert_cmpint (memcmp (weights->arena.memory, other->arena.memory, bytes),
+      !=, 0);
+  g_assert_true (weights->output == weights->embedding);
+  g_assert_cmpuint (weights->config.head_dim, ==, 16);
+  st_test_near (variance (weights->embedding, 320 * 32, 0), 4e-4, 2e-5);
+  st_test_near (variance (block->matrices[RD_MATRIX_GATE], 64 * 32, 0), 4e-4,
+      5e-5);
+  /* two blocks: a quarter */
+  st_test_near (variance (block->matrices[RD_MATRIX_DOWN], 64 * 32, 0), 1e-4,
+      1.5e-5);
+  st_test_near (variance (block->matrices[RD_MATRIX_O], 32 * 32, 0), 1e-4,
+      1.5e-5);
+  g_assert_cmpfloat (variance (block->ffn_norm, 32, 1), ==, 0);
+  g_assert_cmpfloat (variance (weights->output_norm, 32, 1), ==, 0);
+}
+
+/* ---- whole trainings ---- */
+
+static void
+test_learns (Fixture * f, gconstpointer unused)
+{
+  const StModelOptions whole = {.last_block = -1,.embed = TRUE,.output = TRUE,
+    .threads = 1
+  };
+  g_autoptr (GBytes) file = NULL;
+  g_autoptr (StModel) model = NULL;
+  g_autoptr (GError) error = NULL;
+
+  (void) unused;
+  f->options.held_out = f->texts;
+  f->options.license = "CC0-1.0";
+  file = train (f);
+  /* log 320 = 5.77 */
+  g_assert_cmpfloat_with_epsilon (f->first_loss, 5.77, 0.1);
+  g_assert_cmpfloat (f->last_loss, <, 5.4);
+  g_assert_nonnull (strstr (f->told->str, "as trained: loss "));
+  g_assert_nonnull (strstr (f->told->str, "F16: loss "));
+  model = st_model_open (f->options.output, &whole, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (st_model_config (model)->name, ==, "test");
+  g_assert_cmpstr (st_gguf_get_string (st_model_gguf (model),
+          "general.license"), ==, "CC0-1.0");
+  g_assert_cmpint (st_gguf_find (st_model_gguf (model),
+          "blk.1.ffn_down.weight")->type, ==, ST_TYPE_F16);
+  g_assert_cmpuint (st_tokenizer_vocab_size (st_model_tokenizer (model)), ==,
+      320);
+}
+
+static void
+test_same_bytes (Fixture * f, gconstpointer unused)
+{
+  g_autoptr (GBytes) one = train (f);
+  g_autoptr (GBytes) two = NULL;
+  g_autoptr (GBytes) other = NULL;
+
+  (void) unused;
+  f->options.threads = 2;
+  two = train (f);
+  g_assert_true (g_bytes_equal (one, two));
+  f->options.seed++;
+  other = train (f);
+  g_assert_false (g_bytes_equal (one, other));
+}
+
+/* Twice, in the second pass over the text the second time. */
+static void
+test_interrupted (Fixture * f, gconstpointer unused)
+{
+  static const guint64 stops[] = { 5, 18 };
+  g_autofree gchar *checkpoint = g_strconcat (f->options.output, ".checkpoint",
+      NULL);
+  g_autoptr (GBytes) whole = NULL;
+  g_autoptr (GBytes) parts = NULL;
+
+  (void) unused;
+  f->options.length = 64;
+  f->options.batch = 12;
+  whole = train (f);
+  g_assert_false (g_file_test (checkpoint, G_FILE_TEST_EXISTS));
+  g_unlink (f->options.output);
+  for (guint i = 0; i < G_N_ELEMENTS (stops); i++) {
+    f->stop = stops[i];
+    assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED,
+        i == 0 ? "after 5 of 24" : "after 18 of 24");
+    g_atomic_int_set (&f->cancel, 0);
+    f->options.resume = TRUE;
+  }
+  f->stop = 0;
+  f->options.keep_checkpoint = TRUE;
+  parts = train (f);
+  g_assert_true (g_bytes_equal (whole, parts));
+  g_assert_true (g_file_test (checkpoint, G_FILE_TEST_EXISTS));
+}
+
+static void
+test_checkpoint (Fixture * f, gconstpointer unused)
+{
+  (void) unused;
+  f->stop = 2;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED, "--resume");
+  g_atomic_int_set (&f->cancel, 0);
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_CHECKPOINT,
+      "earlier run");
+  f->options.resume = TRUE;
+  f->options.rate = 0.02;
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER, "rate 0.02");
+}
+
+/* How many steps there will be may be changed until the learning rate goes down. */
+static void
+test_number_of_steps (Fixture * f, gconstpointer unused)
+{
+  g_autoptr (GBytes) whole = train (f);
+  g_autoptr (GBytes) changed = NULL;
+
+  (void) unused;
+  g_unlink (f->options.output);
+  f->options.steps = 1000;
+  f->stop = STEPS - STEPS / 4;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED,
+      "18 of 1000");
+  g_atomic_int_set (&f->cancel, 0);
+  f->options.resume = TRUE;
+  f->options.steps = STEPS - 2;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_CHECKPOINT,
+      "goes down after 17 of 22 steps");
+  f->options.steps = STEPS;
+  f->stop++;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED, "19 of 24");
+  g_atomic_int_set (&f->cancel, 0);
+  f->options.steps = 1000;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_CHECKPOINT,
+      "goes down after 750 of 1000 steps");
+  f->options.steps = STEPS;
+  f->options.decay = 0.5;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_CHECKPOINT,
+      "goes down after 12 of 24 steps");
+  f->options.decay = 0.25;
+  changed = train (f);
+  g_assert_true (g_bytes_equal (whole, changed));
+}
+
+/* ---- refusals ---- */
+
+static void
+test_bad_options (Fixture * f, gconstpointer unused)
+{
+  static const struct
+  {
+    RdScratchShape shape;
+    const gchar *text;
+  } shapes[] = {
+    {{32, 2, 3, 1, 64, 64, 320}, "3 heads"},
+    {{32, 2, 4, 3, 64, 64, 320}, "3 for keys and values"},
+    {{32, 2, 32, 1, 64, 64, 320}, "even share"},
+    {{0, 2, 2, 1, 64, 64, 320}, "hidden size: 0"},
+    {{32, 0, 2, 1, 64, 64, 320}, "blocks: 0"},
+    {{32, 2, 2, 0, 64, 64, 320}, "heads for keys and values: 0"},
+    {{32, 2, 2, 1, 64, 64, 256}, "vocabulary: 256"},
+    {{32, 2, 2, 1, 1u << 20, 64, 320}, "feed-forward size: 1048576"},
+  };
+
+  (void) unused;
+  for (guint i = 0; i < G_N_ELEMENTS (shapes); i++) {
+    f->options.shape = shapes[i].shape;
+    assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+        shapes[i].text);
+  }
+  f->options.shape = (RdScratchShape) {
+  48, 2, 2, 1, 64, 64, 320};
+  f->options.type = ST_TYPE_Q8_0;
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+      "multiples of 32");
+  f->options.shape = (RdScratchShape) SHAPE;
+  f->options.length = 65;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_OPTIONS, "2..64");
+  f->options.length = 32;
+  f->options.warmup = STEPS;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_OPTIONS, "0..18");
+  f->options.warmup = 0;
+  f->options.rate = NAN;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_OPTIONS, "nan");
+}
+
+static void
+test_bad_text (Fixture * f, gconstpointer unused)
+{
+  static const gchar *excluded[] = {
+    "something else altogether", NULL, NULL
+  };
+  g_autofree gchar *short_text = g_build_filename (f->directory, "short", NULL);
+  g_autofree gchar *text = NULL;
+
+  (void) unused;
+  g_assert_true (g_file_get_contents (f->text, &text, NULL, NULL));
+  text[3300] = '\0';
+  excluded[1] = text + 3000;
+  f->options.excluded = excluded;
+  assert_fails (f, RD_CORPUS_ERROR, RD_CORPUS_ERROR_TEXT, "test set (window 1");
+  f->options.excluded = NULL;
+  g_file_set_contents (short_text, "so short, so short", -1, NULL);
+  f->texts[0] = short_text;
+  assert_fails (f, RD_CORPUS_ERROR, RD_CORPUS_ERROR_SHORT, "smaller vocab");
+  f->options.shape.vocabulary = 258;
+  assert_fails (f, RD_CORPUS_ERROR, RD_CORPUS_ERROR_SHORT, "give more text");
+  f->texts[0] = f->directory;
+  assert_fails (f, RD_CORPUS_ERROR, RD_CORPUS_ERROR_TEXT, "no file *.txt");
+}
+
+int
+main (int argc, char **argv)
+{
+  const struct
+  {
+    const gchar *path;
+    void (*run) (Fixture *, gconstpointer);
+  } tests[] = {
+    {"/training-scratch/begin", test_begin},
+    {"/training-scratch/learns", test_learns},
+    {"/training-scratch/same-bytes", test_same_bytes},
+    {"/training-scratch/interrupted", test_interrupted},
+    {"/training-scratch/checkpoint", test_checkpoint},
+    {"/training-scratch/number-of-steps", test_number_of_steps},
+    {"/training-scratch/bad-options", test_bad_options},
+    {"/training-scratch/bad-text", test_bad_text},
+  };
+
+  g_test_init (&argc, &argv, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (tests); i++)
+    g_test_add (tests[i].path, Fixture, NULL, set_up, tests[i].run, tear_down);
+  return g_test_run ();
+}
