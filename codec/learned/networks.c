@@ -122,8 +122,8 @@ add_reach (const RdNetworkLayer * layer, gint64 max, gint64 * reach)
     gint64 sum = ABS ((gint64) layer->bias[o])
         + (RD_LEARNED_LEVELS - 1) * ABS ((gint64) layer->slope[o]);
 
-    for (guint i = 0; i < layer->inputs; i++)
-      sum += max * ABS ((gint64) * w++);
+    for (guint i = 0; i < layer->inputs; i++, w++)
+      sum += max * ABS ((gint64) (*w));
     reach[o] += sum;
   }
 }

@@ -269,6 +269,21 @@ test_wrong_shapes (void)
   n->n_layers--;
   assert_refused (n, D, "number of layers");
   n->n_layers++;
+  /* one weight after the other counts, whatever its sign */
+  for (guint i = 0; i < n->n_layers; i++) {
+    const gsize last = (gsize) (n->layers[i].weights - n->weights)
+        + n->layers[i].inputs * n->layers[i].outputs;
+
+    for (gsize k = last - n->layers[i].inputs; k < last; k++)
+      n->weights[k] = -32768;
+    /* 6 * 4095 * 32768, or 10 * 1024 * 32768 for each of the sums' layers: below 2^30 with up to this much */
+    ((gint32 *) n->layers[i].bias)[n->layers[i].outputs - 1] =
+        (i % 2 ? (1 << 30) - WIDTH * 4095 * 32768 : (1 << 30)
+        - 2 * D / GROUPS * 1024 * 32768) + 1;
+    assert_refused (n, D, "32 bits");
+    fill (n);
+    g_assert_true (rd_learned_networks_check (n, D, 1, NULL));
+  }
   n->set = 1;
   assert_refused (n, D, "a set that is not there");
   n->set = 0;

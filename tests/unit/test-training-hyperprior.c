@@ -142,6 +142,14 @@ train (Fixture * f, guint steps)
     f->model->klass->stepped (f->model);
   }
   forward (f);
+  for (guint i = 0; i < rd_parameters_count (&f->parameters); i++) {
+    const RdParameter *p = rd_parameters_get (&f->parameters, i);
+
+    for (gsize k = 0; k < p->n; k++)
+      if (!(fabsf (p->values[k]) < 1e3f))
+        g_error ("%s %" G_GSIZE_FORMAT " became %g", p->name, k,
+            (double) p->values[k]);
+  }
 }
 
 /* They find what the tokens have in common. */
