@@ -230,27 +230,34 @@ rd_static_new (const RdLearnedParameters * start, guint set, GError ** error)
 
 /* ---- training ---- */
 
+/* Arrays of different sets are of different transforms: one set does not go on with the other's. */
+static gsize
+add_values (const RdStatic * codec, RdParameters * parameters,
+    const gchar * what, gsize at, gsize n, float rate)
+{
+  g_autofree gchar *name = g_strdup_printf ("%s%s.%s", RD_STATIC_NAME,
+      codec->set == 0 ? "" : ".predicted", what);
+
+  return rd_parameters_add (parameters, name, codec->values + at, n, FALSE,
+      rate);
+}
+
 gsize
 rd_static_parameters (RdTrainable * trainable, RdParameters * parameters)
 {
   const RdStatic *codec = (const RdStatic *) trainable;
   const RdStaticLayout *at = &codec->layout;
   const gsize d = trainable->hidden_size, k = codec->start->n_knots;
-  float *v = codec->values;
-  const gsize first = rd_parameters_add (parameters, RD_STATIC_NAME ".analysis",
-      v + at->analysis, d * d, FALSE, MATRIX_RATE);
+  const gsize first = add_values (codec, parameters, "analysis", at->analysis,
+      d * d, MATRIX_RATE);
 
-  rd_parameters_add (parameters, RD_STATIC_NAME ".synthesis",
-      v + at->synthesis, d * d, FALSE, MATRIX_RATE);
-  rd_parameters_add (parameters, RD_STATIC_NAME ".mean", v + at->mean, d,
-      FALSE, MEAN_RATE);
-  rd_parameters_add (parameters, RD_STATIC_NAME ".scale", v + at->scale, d,
-      FALSE, OCTAVES_RATE);
-  rd_parameters_add (parameters, RD_STATIC_NAME ".steps", v + at->steps,
-      k * d, FALSE, OCTAVES_RATE);
+  add_values (codec, parameters, "synthesis", at->synthesis, d * d,
+      MATRIX_RATE);
+  add_values (codec, parameters, "mean", at->mean, d, MEAN_RATE);
+  add_values (codec, parameters, "scale", at->scale, d, OCTAVES_RATE);
+  add_values (codec, parameters, "steps", at->steps, k * d, OCTAVES_RATE);
   if (codec->set == 1)
-    rd_parameters_add (parameters, RD_STATIC_NAME ".readout",
-        v + at->readout, d * d, FALSE, MATRIX_RATE);
+    add_values (codec, parameters, "readout", at->readout, d * d, MATRIX_RATE);
   if (codec->scales != NULL)
     codec->scales->klass->parameters (codec->scales, parameters);
   return first;

@@ -404,8 +404,7 @@ test_windows (Fixture * f, gconstpointer unused)
   g_bytes_unref (calibrate (f));
   window = (RdIds) {
   foreign, 2};
-  assert_fails (f, RD_CORPUS_ERROR, RD_CORPUS_ERROR_TEXT,
-      "another tokenizer");
+  assert_fails (f, RD_CORPUS_ERROR, RD_CORPUS_ERROR_TEXT, "another tokenizer");
 }
 
 /* ---- checkpoints ---- */
