@@ -162,7 +162,7 @@ rd_learned_networks_load (const StGguf * gguf, GError ** error)
   RdNetworkLayer layers[RD_NETWORK_MAX_LAYERS];
   g_autoptr (RdLearnedNetworks) networks = NULL;
   guint64 set = G_MAXUINT64;
-  guint n_layers;
+  guint n_layers = 0;
 
   if (entropy == NULL || !st_gguf_get_uint (gguf, RD_KEY_NETWORK_SET, &set)
       || set > G_MAXUINT16) {

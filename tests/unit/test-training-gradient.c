@@ -145,7 +145,8 @@ check_losses (StModel * model, const float *x, const float *teacher, gsize n,
     };
 
     rd_test_run (tail, &job, 1);
-    st_test_near (job.total, double_loss (&exact, &job, at), 2e-5 * (double) n);
+    /* single precision through blocks whose states reach 20 000; the kernels' order of sums differs between machines */
+    st_test_near (job.total, double_loss (&exact, &job, at), 5e-5 * (double) n);
     check_gradient (&exact, &job, stride, limit);
   }
   st_double_tail_free (exact.tail);
