@@ -47,7 +47,7 @@ typedef struct
 typedef struct
 {
   const Arguments *arguments;
-  RdtrainTeller *teller;
+  RdtrainTeller teller;
   StModel *model;
   EvalTestset *windows, *passages;
   EvalReference *reference;
@@ -153,13 +153,13 @@ on_result (const RdTrainResult * result, gpointer user_data, GError ** error)
   const EvalText *text = get_text (e, result->text, &passage);
 
   point->level = result->level;
-  if (rdtrain_teller_due (e->teller)) {
+  if (rdtrain_teller_due (&e->teller)) {
     g_autofree gchar *line =
         g_strdup_printf ("text %" G_GSIZE_FORMAT " of %u", result->text + 1,
         e->windows->texts->len
         + (e->passages != NULL ? e->passages->texts->len : 0));
 
-    rdtrain_teller_progress (e->teller, line);
+    rdtrain_teller_progress (&e->teller, line);
   }
   return passage ? compare_passage (e, text, result, point, error) :
       compare_window (e, text, result, point, error);
@@ -344,7 +344,7 @@ evaluate (Evaluation * e, GError ** error)
   RdTrainOptions options = {.model = a->model,.start = a->start,.texts =
         (const gchar * const *) a->texts,.threads = 1,.codec_new =
         rd_trainable_new_by_name,.checkpoint = a->checkpoint,.cancel =
-        &rdtrain_cancelled,.tell = rdtrain_tell,.user_data = e->teller
+        &rdtrain_cancelled,.tell = rdtrain_tell,.user_data = &e->teller
   };
 
   if (!load_texts (e, error)
@@ -450,7 +450,6 @@ run (gint argc, gchar ** argv, Arguments * a, Evaluation * e)
 {
   g_autoptr (GOptionContext) context = make_context (a);
   g_autoptr (GError) error = NULL;
-  RdtrainTeller teller;
 
   if (!g_option_context_parse (context, &argc, &argv, &error)
       || !check_arguments (a, argc, e, &error)) {
@@ -458,12 +457,11 @@ run (gint argc, gchar ** argv, Arguments * a, Evaluation * e)
         error->message);
     return RDTRAIN_EXIT_USAGE;
   }
-  rdtrain_teller_init (&teller, a->quiet);
-  e->teller = &teller;
+  rdtrain_teller_init (&e->teller, a->quiet);
   rdtrain_catch_signals ();
   if (evaluate (e, &error))
     return EXIT_SUCCESS;
-  return rdtrain_fail (&teller, error, rdtrain_cancelled ?
+  return rdtrain_fail (&e->teller, error, rdtrain_cancelled ?
       RDTRAIN_EXIT_INTERRUPTED : EXIT_FAILURE);
 }
 

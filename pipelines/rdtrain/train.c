@@ -94,8 +94,7 @@ train (const RdtrainTrainArguments * a, RdTrainOptions * options,
 }
 
 static int
-run (RdtrainTrainArguments * a, const RdTrainOptions * parsed,
-    gboolean resume)
+run (RdtrainTrainArguments * a, const RdTrainOptions * parsed, gboolean resume)
 {
   RdTrainOptions options = *parsed;
   g_autoptr (GError) error = NULL;

@@ -29,7 +29,7 @@ factorized_logit (const double *values, double x)
 
   for (gsize i = 0; i < layers; i++) {
     const gsize outputs = i + 1 < layers ? w : 1;
-    double out[RD_PRIOR_WIDTH];
+    double out[RD_PRIOR_WIDTH] = { 0 };
 
     for (gsize o = 0; o < outputs; o++) {
       out[o] = *bias++;
