@@ -26,13 +26,13 @@ rd_latents_heads (gsize width)
 }
 
 /** rd_latents_n_values: numbers of the network. */
-gsize rd_latents_n_values (gsize hidden_size, gsize n_latents);
+gsize rd_latents_n_values (gsize d, gsize n_latents);
 
 /** RdLatents: the network made ready; immutable. */
 typedef struct _RdLatents RdLatents;
 
 /** rd_latents_new: of @networks with latents. NULL if there is no memory. */
-RdLatents *rd_latents_new (const RdLearnedNetworks * networks, gsize hidden_size);
+RdLatents *rd_latents_new (const RdLearnedNetworks * networks, gsize d);
 void rd_latents_free (RdLatents * latents);
 
 /** rd_latents_run: z (n, latents) of @features (n, 2 D) of one block's rows at @level. */

@@ -19,7 +19,7 @@ typedef struct
 } RdNetworkRun;
 
 /** rd_network_run_new: @networks, checked, outlive it. */
-RdNetworkRun *rd_network_run_new (const RdLearnedNetworks * networks, gsize hidden_size);
+RdNetworkRun *rd_network_run_new (const RdLearnedNetworks * networks, gsize d);
 void rd_network_run_free (RdNetworkRun * run);
 
 /** rd_network_run_start: for the rows of @context, at @level, with their @latents (n_latents, n), if any. */

@@ -93,12 +93,14 @@ rd_learned_networks_copy (const RdLearnedNetworks * networks)
   memcpy (copy->weights, networks->weights,
       networks->n_weights * sizeof (gint16));
   memcpy (copy->biases, networks->biases, networks->n_biases * sizeof (gint32));
+  if (copy->latents == NULL)
+    return copy;
   for (guint i = 0; i < networks->n_latents; i++) {
     copy->latents[i] = networks->latents[i];
     copy->latents[i].cumulative = g_memdup2 (networks->latents[i].cumulative,
         (networks->latents[i].n_values + 2) * sizeof (guint16));
   }
-  if (networks->n_latents > 0)
+  if (copy->analysis != NULL)
     memcpy (copy->analysis, networks->analysis,
         networks->n_analysis * sizeof (gfloat));
   return copy;

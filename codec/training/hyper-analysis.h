@@ -45,7 +45,7 @@ void rd_analysis_lay_out (RdAnalysis * analysis, gsize hidden_size, gsize inputs
 /** rd_analysis_start: latents of standard deviation about @deviation. */
 void rd_analysis_start (const RdAnalysis * analysis, guint64 seed, float deviation);
 void rd_analysis_parameters (const RdAnalysis * analysis, RdParameters * parameters);
-void rd_analysis_scratch_lay_out (RdAnalysisScratch * scratch, const RdAnalysis * analysis, gsize max_tokens, RdArena * arena);
+void rd_analysis_scratch_lay_out (RdAnalysisScratch * scratch, const RdAnalysis * analysis, gsize t, RdArena * arena);
 
 /** rd_analysis_forward: z (T, outputs) from x (T, inputs); windows of @window rows, at most RD_SCALE_WINDOW. */
 void rd_analysis_forward (const RdAnalysis * analysis, const RdDensePass * rows, gsize window, const float *x, RdAnalysisScratch * scratch,

@@ -31,6 +31,6 @@ rd_scale_group_size (const RdScaleGroups * model, guint g)
 }
 
 /** rd_scale_groups_export: RdScaleModelClass.export. */
-RdLearnedNetworks *rd_scale_groups_export (const RdScaleModel * model, guint set, float hidden_max, GError ** error);
+RdLearnedNetworks *rd_scale_groups_export (const RdScaleModel * base, guint set, float hidden_max, GError ** error);
 
 G_END_DECLS

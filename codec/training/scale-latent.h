@@ -20,6 +20,6 @@ typedef struct
 } RdScaleLatent;
 
 /** rd_scale_latent_export: RdScaleModelClass.export. */
-RdLearnedNetworks *rd_scale_latent_export (const RdScaleModel * model, guint set, float hidden_max, GError ** error);
+RdLearnedNetworks *rd_scale_latent_export (const RdScaleModel * base, guint set, float hidden_max, GError ** error);
 
 G_END_DECLS

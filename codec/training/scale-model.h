@@ -79,9 +79,9 @@ RdScaleModel *rd_scale_groups_new (gsize hidden_size, guint64 seed, GError ** er
 
 /** rd_scale_features: of coefficients @from .. @to - 1 of all rows, out (n, 2 (to - from)): symbols by what they usually are, within
  * +-RD_SCALE_FEATURE_MAX, and their magnitudes, in turn. */
-void rd_scale_features (const RdScaleJob * job, gsize hidden_size, gsize from, gsize to, float *out);
+void rd_scale_features (const RdScaleJob * job, gsize d, gsize from, gsize to, float *out);
 /** rd_scale_features_backward: from d_out (n, 2 (to - from)). */
-void rd_scale_features_backward (const RdScaleJob * job, gsize hidden_size, gsize from, gsize to, const float *d_out,
+void rd_scale_features_backward (const RdScaleJob * job, gsize d, gsize from, gsize to, const float *d_out,
     const RdScaleGradient * gradient);
 #define RD_SCALE_FEATURE_MAX 4
 /** rd_scale_note_hidden: keeps the largest of @n hidden values. */

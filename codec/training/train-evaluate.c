@@ -122,7 +122,7 @@ check (const RdTrainOptions * options, const RdTrainEvaluation * what,
 }
 
 static gboolean
-open (Evaluation * e, const RdTrainOptions * options, GError ** error)
+open_all (Evaluation * e, const RdTrainOptions * options, GError ** error)
 {
   RdTraining *t = &e->t;
   gsize n;
@@ -140,7 +140,7 @@ open (Evaluation * e, const RdTrainOptions * options, GError ** error)
 static gboolean
 run (Evaluation * e, const RdTrainOptions * options, GError ** error)
 {
-  if (!check (options, e->what, error) || !open (e, options, error))
+  if (!check (options, e->what, error) || !open_all (e, options, error))
     return FALSE;
   for (gsize i = 0; i < e->what->n_texts; i++) {
     if (!run_text (e, i, error))

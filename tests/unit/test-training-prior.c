@@ -114,13 +114,18 @@ test_start (void)
   double derived[MAX_VALUES];
 
   for (gsize p = 0; p < G_N_ELEMENTS (priors); p++) {
-    for (double scale = 0.1; scale < 20; scale *= 3) {
+    for (guint i = 0; i < 5; i++) {
+      const double scale = 0.1 * pow (3, i);
+
       priors[p]->start (values, scale, 5);
       priors[p]->derive (values, derived);
-      for (double z = -4; z <= 4; z += 0.5)
+      for (gint k = -8; k <= 8; k++) {
+        const double z = 0.5 * k;
+
         st_test_near (priors[p]->interval (derived, z - 0.5, z + 0.5),
             1 / (1 + exp (-(z + 0.5) / scale))
             - 1 / (1 + exp (-(z - 0.5) / scale)), 1e-6);
+      }
     }
   }
 }
@@ -181,7 +186,7 @@ static void
 test_gradient (void)
 {
   float values[MAX_VALUES];
-  double derived[MAX_VALUES], exact[MAX_VALUES];
+  double derived[MAX_VALUES], exact[MAX_VALUES] = { 0 };
 
   for (gsize c = 0; c < 12; c++) {
     const RdPriorClass *prior = priors[c % 2];

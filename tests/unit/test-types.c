@@ -174,8 +174,8 @@ test_from_float_ends (void)
   values[0] = -1.0f;
   values[1] = 1.0f;
   g_assert_true (st_type_from_float (ST_TYPE_Q8_0, values, bytes, 32));
-  g_assert_cmpint ((gint8) bytes[2], ==, -127);
-  g_assert_cmpint ((gint8) bytes[3], ==, 127);
+  g_assert_cmphex (bytes[2], ==, 0x81);
+  g_assert_cmphex (bytes[3], ==, 0x7f);
 }
 
 int
