@@ -215,8 +215,8 @@ def plot(points, split, path):
     for point in points:
         if point["split"] == split and number(point, "bpt_64") > 0 and point["kl"] > 0:
             curves.setdefault(f"{point['codec']} ({point['measured']})", []).append((point["bpt_64"], point["kl"]))
-    script = [f"set terminal svg noenhanced size 900, 640 background 'white'\nset output '{path}'\nset logscale xy\nset grid\nset format '%g'\n"
-              f"set key outside right\nset xlabel 'bits a token, 64 tokens a frame'\nset ylabel 'KL to the uncompressed model, nats'\n"
+    script = [f"set terminal svg noenhanced size 900, 640 background 'white'\nset output '{path}'\nset logscale x 2\nset logscale y\nset autoscale fix\nset grid\nset format '%g'\n"
+              f"set key bottom left\nset xlabel 'bits a token, 64 tokens a frame'\nset ylabel 'KL to the uncompressed model, nats'\n"
               f"set title 'split {split}'"]
     for i, name in enumerate(curves):
         script.append(f"$c{i} << END\n" + "\n".join(f"{bpt} {kl}" for bpt, kl in sorted(curves[name])) + "\nEND")
