@@ -111,7 +111,7 @@ learn (const gchar * text, gsize len, guint n_tokens)
 static StTokenizer *
 make_tokenizer (const RdBpe * bpe)
 {
-  StGgufWriter *writer = st_gguf_writer_new ();
+  g_autoptr (StGgufWriter) writer = st_gguf_writer_new ();
   g_autoptr (StGguf) gguf = NULL;
   g_autoptr (GError) error = NULL;
   StTokenizer *tokenizer;
