@@ -181,18 +181,45 @@ rd_test_save (RdLearnedParameters * parameters)
   return path;
 }
 
+/* The codec of a file with @parameters. */
+static RdCodec *
+open_codec (RdLearnedParameters * parameters)
+{
+  g_autofree gchar *path = rd_test_save (parameters);
+  g_autoptr (GError) error = NULL;
+  RdCodec *codec = rd_codec_new (path, parameters->hidden_size, &error);
+
+  g_assert_no_error (error);
+  g_unlink (path);
+  return codec;
+}
+
 RdCodec *
 rd_test_codec (guint hidden_size, RdSideInfo side_info, guint n_constants)
 {
   g_autoptr (RdLearnedParameters) p =
       rd_test_parameters (hidden_size, side_info, n_constants);
-  g_autofree gchar *path = rd_test_save (p);
-  g_autoptr (GError) error = NULL;
-  RdCodec *codec = rd_codec_new (path, hidden_size, &error);
 
+  return open_codec (p);
+}
+
+gdouble
+rd_test_payload_bits (RdLearnedParameters * parameters, const RdRows * rows,
+    const gfloat * x, const RdSettings * settings, gfloat * y)
+{
+  g_autoptr (RdCodec) codec = open_codec (parameters);
+  g_autoptr (GByteArray) payload = g_byte_array_new ();
+  g_autoptr (GError) error = NULL;
+  gboolean packed;
+
+  rd_codec_set (codec, settings);
+  rd_codec_encode (codec, rows, x, FALSE, payload, &packed, &error);
   g_assert_no_error (error);
-  g_unlink (path);
-  return codec;
+  if (y != NULL)
+    rd_codec_decode (codec, rows, payload->data, payload->len, packed, y,
+        &error);
+  g_assert_no_error (error);
+  return 8.0 * payload->len;
 }
 
 gfloat *

@@ -20,6 +20,10 @@ void rd_test_adapters (RdLearnedParameters * parameters, const RdTestMatrix * ma
 gchar *rd_test_save (RdLearnedParameters * parameters);
 /** rd_test_codec: rd_test_parameters() behind the interface of codecs. */
 RdCodec *rd_test_codec (guint hidden_size, RdSideInfo side_info, guint n_constants);
+/** rd_test_payload_bits: of rows x (rows->n, D) with @settings under @parameters, as the codec of their file codes them; y (rows->n, D; or NULL): as
+ * it decodes them. */
+gdouble rd_test_payload_bits (RdLearnedParameters * parameters, const RdRows * rows, const gfloat * x, const RdSettings * settings,
+    gfloat * y);
 /** rd_test_rows: rows that fit rd_test_parameters(); every ninth is close to a constant. Free with g_free(). */
 gfloat *rd_test_rows (gsize n, guint hidden_size, guint32 seed);
 

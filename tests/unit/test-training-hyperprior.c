@@ -177,25 +177,12 @@ static double
 code (RdLearnedParameters * p, const RdTrainableJob * job, guint complexity,
     float *y)
 {
-  g_autofree gchar *path = rd_test_save (p);
-  g_autoptr (GError) error = NULL;
-  g_autoptr (RdCodec) codec = rd_codec_new (path, D, &error);
-  g_autoptr (GByteArray) payload = g_byte_array_new ();
   const RdSettings settings = {.quality =
         job->level * 100.0 / (RD_LEARNED_LEVELS - 1),.complexity = complexity
   };
   const RdRows rows = {.n = job->n };
-  gboolean packed;
 
-  g_assert_no_error (error);
-  g_unlink (path);
-  rd_codec_set (codec, &settings);
-  rd_codec_encode (codec, &rows, job->x, FALSE, payload, &packed, &error);
-  g_assert_no_error (error);
-  rd_codec_decode (codec, &rows, payload->data, payload->len, packed, y,
-      &error);
-  g_assert_no_error (error);
-  return 8.0 * payload->len;
+  return rd_test_payload_bits (p, &rows, job->x, &settings, y);
 }
 
 /* Octaves between the networks' shifts and those in whole numbers, the root of the mean square. */

@@ -344,27 +344,26 @@ exact_loss (const Fixture * f, const RdJointJob * job, double *distortion,
   return job->weight * (loss + job->lambda * sum);
 }
 
-static double
-difference (const Fixture * f, const RdJointJob * job, double *value,
-    double step)
+typedef struct
 {
-  const double before = *value;
-  double up, down;
+  const Fixture *f;
+  const RdJointJob *job;
+} Loss;
 
-  *value = before + step;
-  up = exact_loss (f, job, NULL, NULL);
-  *value = before - step;
-  down = exact_loss (f, job, NULL, NULL);
-  *value = before;
-  return (up - down) / (2 * step);
+static double
+loss_of (gconstpointer user_data)
+{
+  const Loss *loss = user_data;
+
+  return exact_loss (loss->f, loss->job, NULL, NULL);
 }
 
-/* Of fourth order (Richardson). */
 static double
 slope (const Fixture * f, const RdJointJob * job, double *value)
 {
-  return (4 * difference (f, job, value, STEP / 2) - difference (f, job, value,
-          STEP)) / 3;
+  const Loss loss = { f, job };
+
+  return st_test_slope (loss_of, &loss, value, STEP / 2);
 }
 
 /* ---- gradients ---- */

@@ -145,8 +145,9 @@ merge (const Fixture * f, guint block, RdMatrix matrix)
 }
 
 static double
-exact_loss (const Fixture * f)
+exact_loss (gconstpointer user_data)
 {
+  const Fixture *f = user_data;
   const RdTailJob *target = &f->job->target;
   const gsize n = target->n;
   const double *embedding = load_weights (f);
@@ -166,26 +167,11 @@ exact_loss (const Fixture * f)
   return sum;
 }
 
-static double
-difference (const Fixture * f, double *value, double step)
-{
-  const double before = *value;
-  double up, down;
-
-  *value = before + step;
-  up = exact_loss (f);
-  *value = before - step;
-  down = exact_loss (f);
-  *value = before;
-  return (up - down) / (2 * step);
-}
-
-/* Derivative of the loss by *@value: of fourth order (Richardson), for behind a norm an embedding's small values bend the loss sharply. */
+/* Derivative of the loss by *@value: of fourth order, for behind a norm an embedding's small values bend the loss sharply. */
 static double
 slope (const Fixture * f, double *value)
 {
-  return (4 * difference (f, value, STEP / 2) - difference (f, value,
-          STEP)) / 3;
+  return st_test_slope (exact_loss, f, value, STEP / 2);
 }
 
 /* Some coordinates of every array, the largest derivative's among them. */

@@ -155,30 +155,18 @@ test_sums_to_one (void)
   }
 }
 
-static double
-difference (const RdPriorClass * prior, double *values, double *value,
-    double z, double step)
+typedef struct
 {
-  const double before = *value;
-  double up, down;
-
-  *value = before + step;
-  up = exact_bits (prior, values, z);
-  *value = before - step;
-  down = exact_bits (prior, values, z);
-  *value = before;
-  return (up - down) / (2 * step);
-}
+  const RdPriorClass *prior;
+  double *values, z;
+} Bits;
 
 static double
-slope_by_z (const RdPriorClass * prior, const double *values, double z)
+bits_of (gconstpointer user_data)
 {
-  const double near = exact_bits (prior, values, z + STEP)
-      - exact_bits (prior, values, z - STEP);
-  const double far = exact_bits (prior, values, z + 2 * STEP)
-      - exact_bits (prior, values, z - 2 * STEP);
+  const Bits *bits = user_data;
 
-  return (8 * near - far) / (12 * STEP);
+  return exact_bits (bits->prior, bits->values, bits->z);
 }
 
 /* Bits, and their derivatives, of fourth order. */
@@ -193,6 +181,7 @@ test_gradient (void)
     const double z = 0.37 * (double) c - 1.9;
     double d_derived[MAX_VALUES] = { 0 };
     float gradient[MAX_VALUES] = { 0 };
+    Bits bits = { prior, exact, z };
 
     fill (prior, c, values, derived);
     for (gsize i = 0; i < prior->n_values; i++)
@@ -200,15 +189,13 @@ test_gradient (void)
     st_test_near (rd_prior_bits (prior, derived, z), exact_bits (prior, exact,
             z), 1e-8);
     st_test_near (rd_prior_bits_backward (prior, derived, z, 1.5, d_derived),
-        1.5 * slope_by_z (prior, exact, z), 1e-6);
+        1.5 * st_test_slope (bits_of, &bits, &bits.z, STEP), 1e-6);
     st_test_near (rd_prior_bits_backward (prior, derived, z, 1.5, NULL),
-        1.5 * slope_by_z (prior, exact, z), 1e-6);
+        1.5 * st_test_slope (bits_of, &bits, &bits.z, STEP), 1e-6);
     prior->chain (values, d_derived, gradient);
     for (gsize i = 0; i < prior->n_values; i++) {
-      const double near = difference (prior, exact, &exact[i], z, STEP / 2);
-      const double far = difference (prior, exact, &exact[i], z, STEP);
-
-      const double slope = 1.5 * (4 * near - far) / 3;
+      const double slope = 1.5 * st_test_slope (bits_of, &bits, &exact[i],
+          STEP / 2);
 
       st_test_near (gradient[i], slope, 2e-6 * (1 + fabs (slope)));
     }

@@ -185,8 +185,9 @@ exact (const Fixture * f, double *shift)
 }
 
 static double
-objective (const Fixture * f)
+objective (gconstpointer user_data)
 {
+  const Fixture *f = user_data;
   double shift[N * D], sum;
 
   sum = LAMBDA * exact (f, shift);
@@ -309,22 +310,6 @@ static const RdPriorClass *const priors[] = {
   NULL, &rd_prior_factorized, &rd_prior_fourier
 };
 
-/* Of fourth order. */
-static double
-difference (const Fixture * f, double *value)
-{
-  static const double factors[] = { 1, -8, 0, 8, -1 };
-  const double at = *value;
-  double sum = 0;
-
-  for (gint k = -2; k <= 2; k++) {
-    *value = at + k * STEP;
-    sum += k != 0 ? factors[k + 2] * objective (f) : 0;
-  }
-  *value = at;
-  return sum / (12 * STEP);
-}
-
 /* @got (n) at its largest and at @tries other places. A ReLU's corner between the ends of a difference may spoil one of them. */
 static void
 check_differences (const Fixture * f, const gchar * name, const float *got,
@@ -342,7 +327,7 @@ check_differences (const Fixture * f, const gchar * name, const float *got,
   for (guint i = 0; i <= tries; i++, done++) {
     const gsize at = i == 0 ? largest :
         (gsize) g_test_rand_int_range (0, (gint32) n);
-    const double expected = difference (f, values + at);
+    const double expected = st_test_slope (objective, f, values + at, STEP);
 
     if (fabs ((double) got[at] - expected) <= 1e-4 * scale + 1e-6)
       good++;

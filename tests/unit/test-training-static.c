@@ -122,8 +122,9 @@ rate (const Fixture * f, gsize place, double value, double scale)
 }
 
 static double
-loss (const Fixture * f)
+loss (gconstpointer user_data)
 {
+  const Fixture *f = user_data;
   const RdStatic *codec = f->codec;
   const RdStaticPass *pass = (const RdStaticPass *) f->pass;
   const double *synthesis = f->values + codec->layout.synthesis;
@@ -260,23 +261,6 @@ fixture_clear (Fixture * f)
   g_free (f->weights);
 }
 
-/* Of fourth order. */
-static double
-difference (const Fixture * f, double *value)
-{
-  const double at = *value, step = STEP * MAX (1, fabs (at));
-  double sum = 0;
-
-  for (gint k = -2; k <= 2; k++) {
-    static const double factors[] = { 1, -8, 0, 8, -1 };
-
-    *value = at + k * step;
-    sum += k ? factors[k + 2] * loss (f) : 0;
-  }
-  *value = at;
-  return sum / (12 * step);
-}
-
 /* @got (n) against differences by @values, relative to the largest. */
 static void
 check_differences (const Fixture * f, const gchar * name, const float *got,
@@ -286,7 +270,8 @@ check_differences (const Fixture * f, const gchar * name, const float *got,
   double largest = 0, worst = 0;
 
   for (gsize i = 0; i < n; i++) {
-    expected[i] = difference (f, values + i);
+    expected[i] = st_test_slope (loss, f, values + i,
+        STEP * MAX (1, fabs (values[i])));
     largest = MAX (largest, fabs (expected[i]));
   }
   for (gsize i = 0; i < n; i++)
@@ -453,26 +438,13 @@ static double
 code (RdLearnedParameters * p, const RdTrainableJob * job, guint level,
     float *y)
 {
-  g_autofree gchar *path = rd_test_save (p);
-  g_autoptr (GError) error = NULL;
-  g_autoptr (RdCodec) codec = rd_codec_new (path, p->hidden_size, &error);
-  g_autoptr (GByteArray) payload = g_byte_array_new ();
   const RdSettings settings = {.quality =
         level * 100.0 / (RD_LEARNED_LEVELS - 1),.complexity =
         RD_LEARNED_SCALAR_COMPLEXITY
   };
   const RdRows rows = {.n = job->n,.features = job->features };
-  gboolean packed;
 
-  g_assert_no_error (error);
-  g_unlink (path);
-  rd_codec_set (codec, &settings);
-  rd_codec_encode (codec, &rows, job->x, FALSE, payload, &packed, &error);
-  g_assert_no_error (error);
-  rd_codec_decode (codec, &rows, payload->data, payload->len, packed, y,
-      &error);
-  g_assert_no_error (error);
-  return 8.0 * payload->len;
+  return rd_test_payload_bits (p, &rows, job->x, &settings, y);
 }
 
 /* Rows whose values are the same but for rounding: a value half way between two symbols may become either. */
