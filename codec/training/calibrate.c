@@ -1,6 +1,5 @@
 #include "codec/training/calibrate.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 #include <glib/gstdio.h>
@@ -16,15 +15,11 @@
 void
 rd_calibration_tell (const RdCalibration * c, const gchar * format, ...)
 {
-  g_autofree gchar *line = NULL;
   va_list args;
 
-  if (c->options->tell == NULL)
-    return;
   va_start (args, format);
-  line = g_strdup_vprintf (format, args);
+  rd_tell_va (c->options->tell, c->options->user_data, format, args);
   va_end (args);
-  c->options->tell (line, c->options->user_data);
 }
 
 gboolean
@@ -40,12 +35,8 @@ rd_calibration_ids (const RdCalibration * c, gsize index, gint32 * ids,
 static gboolean
 check_options (const RdCalibrateOptions * options, GError ** error)
 {
-  if (!(options->lambda >= 0 && options->lambda <= 1)) {
-    g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
-        "lambda: %g is not in 0..1", options->lambda);
-    return FALSE;
-  }
-  return rd_check_number ("tokens of a sequence", options->length, MIN_LENGTH,
+  return rd_check_range ("lambda", options->lambda, 0, 1, error)
+      && rd_check_number ("tokens of a sequence", options->length, MIN_LENGTH,
       RD_CALIBRATE_MAX_LENGTH, error)
       && rd_check_number ("sequences", options->sequences, MIN_SEQUENCES,
       MAX_SEQUENCES, error)

@@ -20,6 +20,17 @@ rd_check_number (const gchar * what, gsize value, gsize min, gsize max,
 }
 
 gboolean
+rd_check_range (const gchar * what, double value, double min, double max,
+    GError ** error)
+{
+  if (value >= min && value <= max)
+    return TRUE;
+  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+      "%s: %g is not in %g..%g", what, value, min, max);
+  return FALSE;
+}
+
+gboolean
 rd_check_folder (const gchar * path, GError ** error)
 {
   g_autofree gchar *folder = g_path_get_dirname (path);
@@ -74,4 +85,15 @@ rd_check_corpus (StModel * model, const gchar * const *texts,
       || !rd_corpus_check_overlap (corpus, windows, n_windows, error))
     return NULL;
   return g_steal_pointer (&corpus);
+}
+
+void
+rd_tell_va (RdTell tell, gpointer user_data, const gchar * format, va_list args)
+{
+  g_autofree gchar *line = NULL;
+
+  if (tell == NULL)
+    return;
+  line = g_strdup_vprintf (format, args);
+  tell (line, user_data);
 }

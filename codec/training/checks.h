@@ -1,5 +1,7 @@
-/* What is checked before something takes hours. */
+/* What is checked before something takes hours, and how it tells of itself. */
 #pragma once
+#include <stdarg.h>
+
 #include "codec/training/corpus.h"
 #include "models/model.h"
 
@@ -7,11 +9,18 @@ G_BEGIN_DECLS
 
 /** rd_check_number: whether @value is in @min .. @max. Error RD_TRAINING_ERROR_OPTIONS, which calls it @what. */
 gboolean rd_check_number (const gchar * what, gsize value, gsize min, gsize max, GError ** error);
+/** rd_check_range: the same for numbers that are not whole; NaN is in no range. */
+gboolean rd_check_range (const gchar * what, double value, double min, double max, GError ** error);
 /** rd_check_folder: whether a file can be written at @path. Error G_FILE_ERROR names its folder. */
 gboolean rd_check_folder (const gchar * path, GError ** error);
 /** rd_check_corpus: reads @texts with the tokenizer of @model, and refuses them if they have RD_CORPUS_OVERLAP consecutive ids in common with
  * any of the @n_windows. Errors: those of rd_corpus_new(); RD_CORPUS_ERROR TOKENIZER if @model has none,
  * TEXT names the place, or a window of another vocabulary. */
 RdCorpus *rd_check_corpus (StModel * model, const gchar * const *texts, const RdIds * windows, gsize n_windows, GError ** error);
+
+/** RdTell: a line for the user. */
+typedef void (*RdTell) (const gchar * line, gpointer user_data);
+/** rd_tell_va: calls @tell, if there is one, with the line that @format makes of @args. */
+void rd_tell_va (RdTell tell, gpointer user_data, const gchar * format, va_list args) G_GNUC_PRINTF (3, 0);
 
 G_END_DECLS

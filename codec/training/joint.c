@@ -100,6 +100,17 @@ run_codec (const Context * context, RdTrainableJob * job, GError ** error)
   return FALSE;
 }
 
+/* x (n, D) = hidden states before the codec. */
+static gboolean
+head_forward (const RdJoint * joint, const Context * context,
+    const gint32 * ids, gsize n, float gate, float *x, const gint * cancel,
+    GError ** error)
+{
+  return rd_weights_check_length (joint->options.weights, n, error)
+      && rd_embed (joint->options.weights, ids, n, x, error)
+      && rd_range_forward (context->head, x, n, gate, x, cancel, error);
+}
+
 static gboolean
 forward (const Run * run, const Context * context, RdJointJob * job, float gate,
     GError ** error)
@@ -112,10 +123,11 @@ forward (const Run * run, const Context * context, RdJointJob * job, float gate,
   job->codec.y = context->y;
   if (options->head) {
     job->codec.x = context->x;
-    if (!rd_embed (options->weights, job->ids, n, context->x, error)
-        || !rd_range_forward (context->head, context->x, n, gate, context->x,
+    if (!head_forward (run->joint, context, job->ids, n, gate, context->x,
             run->cancel, error))
       return FALSE;
+  } else if (!rd_weights_check_length (options->weights, n, error)) {
+    return FALSE;
   }
   return run_codec (context, &job->codec, error)
       && rd_range_forward (context->tail, context->y, n, gate, job->target.y,
@@ -165,29 +177,12 @@ run_job (gsize index, guint thread, float *gradient, gpointer user_data,
       && (gradient == NULL || backward (run, context, job, gradient, error));
 }
 
-static gboolean
-check_length (const RdJoint * joint, gsize index, gsize n, GError ** error)
-{
-  const gsize max_tokens = joint->options.weights->max_tokens;
-
-  if (n > 0 && n <= max_tokens)
-    return TRUE;
-  g_set_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_INPUT,
-      "job %" G_GSIZE_FORMAT ": %" G_GSIZE_FORMAT
-      " positions are not in 1..%" G_GSIZE_FORMAT, index, n, max_tokens);
-  return FALSE;
-}
-
 gboolean
 rd_joint_run (RdJoint * joint, RdJointJob * jobs, gsize n_jobs, float *gradient,
     const gint * cancel, GError ** error)
 {
   Run run = { joint, jobs, cancel };
 
-  for (gsize i = 0; i < n_jobs; i++) {
-    if (!check_length (joint, i, jobs[i].target.n, error))
-      return FALSE;
-  }
   return rd_batch_run (joint->batch, n_jobs, run_job, &run, gradient, error);
 }
 
@@ -211,9 +206,8 @@ run_head (gsize index, guint thread, float *gradient, gpointer user_data,
 
   (void) index;
   (void) gradient;
-  return rd_embed (run->joint->options.weights, run->ids, run->n, run->x, error)
-      && rd_range_forward (run->joint->contexts[thread].head, run->x, run->n,
-      run->gate, run->x, run->cancel, error);
+  return head_forward (run->joint, &run->joint->contexts[thread], run->ids,
+      run->n, run->gate, run->x, run->cancel, error);
 }
 
 gboolean
@@ -223,8 +217,7 @@ rd_joint_head (RdJoint * joint, const gint32 * ids, gsize n, float level,
   HeadRun run = { joint, ids, n, job_gate (joint, level), x, cancel };
 
   g_return_val_if_fail (joint->options.head, FALSE);
-  return check_length (joint, 0, n, error)
-      && rd_batch_run (joint->batch, 1, run_head, &run, NULL, error);
+  return rd_batch_run (joint->batch, 1, run_head, &run, NULL, error);
 }
 
 /* ---- set-up ---- */

@@ -40,7 +40,8 @@ run_job (gsize index, guint thread, float *gradient, gpointer user_data,
   const gsize n = job->target.n;
   RdGradient parts = { 0 };
 
-  if (!rd_embed (weights, job->ids, n, context->x, error)
+  if (!rd_weights_check_length (weights, n, error)
+      || !rd_embed (weights, job->ids, n, context->x, error)
       || !rd_range_forward (context->range, context->x, n, job->gate,
           job->target.y, run->cancel, error))
     return FALSE;
@@ -62,30 +63,12 @@ run_job (gsize index, guint thread, float *gradient, gpointer user_data,
   return TRUE;
 }
 
-static gboolean
-check_length (const RdLanguage * language, gsize index, gsize n,
-    GError ** error)
-{
-  const gsize max_tokens = language->options.weights->max_tokens;
-
-  if (n > 0 && n <= max_tokens)
-    return TRUE;
-  g_set_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_INPUT,
-      "job %" G_GSIZE_FORMAT ": %" G_GSIZE_FORMAT
-      " positions are not in 1..%" G_GSIZE_FORMAT, index, n, max_tokens);
-  return FALSE;
-}
-
 gboolean
 rd_language_run (RdLanguage * language, RdLanguageJob * jobs, gsize n_jobs,
     float *gradient, const gint * cancel, GError ** error)
 {
   Run run = { language, jobs, cancel };
 
-  for (gsize i = 0; i < n_jobs; i++) {
-    if (!check_length (language, i, jobs[i].target.n, error))
-      return FALSE;
-  }
   return rd_batch_run (language->batch, n_jobs, run_job, &run, gradient, error);
 }
 

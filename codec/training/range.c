@@ -78,24 +78,13 @@ block_of (const RdRange * range, guint layer)
   range->weights, range->adapters, range->first + layer, range->n, range->gate};
 }
 
-static gboolean
-check_length (const RdRange * range, gsize n, GError ** error)
-{
-  if (n > 0 && n <= range->weights->max_tokens)
-    return TRUE;
-  g_set_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_INPUT,
-      "%" G_GSIZE_FORMAT " positions are not in 1..%" G_GSIZE_FORMAT, n,
-      range->weights->max_tokens);
-  return FALSE;
-}
-
 gboolean
 rd_range_forward (RdRange * range, const float *x, gsize n, float gate,
     float *y, const gint * cancel, GError ** error)
 {
   const gsize hidden = range->weights->config.hidden_size;
 
-  if (!check_length (range, n, error)
+  if (!rd_weights_check_length (range->weights, n, error)
       || !rd_states_check ("x", x, n, hidden, error))
     return FALSE;
   range->n = n;

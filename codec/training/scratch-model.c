@@ -5,6 +5,7 @@
 
 #include <glib/gstdio.h>
 
+#include "codec/training/checks.h"
 #include "models/sampler.h"
 
 #define DEVIATION 0.02
@@ -15,17 +16,6 @@
 #define MAX_BLOCKS 256u
 
 /* ---- sizes ---- */
-
-static gboolean
-check_size (const gchar * what, guint value, guint min, guint max,
-    GError ** error)
-{
-  if (value >= min && value <= max)
-    return TRUE;
-  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
-      "%s: %u is not in %u..%u", what, value, min, max);
-  return FALSE;
-}
 
 static gboolean
 check_heads (const RdScratchShape * shape, GError ** error)
@@ -62,14 +52,16 @@ gboolean
 rd_scratch_shape_check (const RdScratchShape * shape, StType type,
     GError ** error)
 {
-  return check_size ("hidden size", shape->hidden_size, 2, MAX_SIZE, error)
-      && check_size ("blocks", shape->n_blocks, 1, MAX_BLOCKS, error)
-      && check_size ("heads", shape->n_heads, 1, shape->hidden_size, error)
-      && check_size ("heads for keys and values", shape->n_kv_heads, 1,
+  return rd_check_number ("hidden size", shape->hidden_size, 2, MAX_SIZE, error)
+      && rd_check_number ("blocks", shape->n_blocks, 1, MAX_BLOCKS, error)
+      && rd_check_number ("heads", shape->n_heads, 1, shape->hidden_size, error)
+      && rd_check_number ("heads for keys and values", shape->n_kv_heads, 1,
       shape->n_heads, error)
-      && check_size ("feed-forward size", shape->ff_size, 1, MAX_SIZE, error)
-      && check_size ("context", shape->context_length, 2, G_MAXINT32, error)
-      && check_size ("vocabulary", shape->vocabulary, RD_BPE_MIN_TOKENS,
+      && rd_check_number ("feed-forward size", shape->ff_size, 1, MAX_SIZE,
+      error)
+      && rd_check_number ("context", shape->context_length, 2, G_MAXINT32,
+      error)
+      && rd_check_number ("vocabulary", shape->vocabulary, RD_BPE_MIN_TOKENS,
       RD_BPE_MAX_TOKENS, error)
       && check_heads (shape, error) && check_type (shape, type, error);
 }

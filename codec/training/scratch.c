@@ -2,7 +2,6 @@
 #include "codec/training/scratch.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include <glib/gstdio.h>
@@ -17,15 +16,11 @@
 G_DEFINE_QUARK (rd_scratch_error_quark, rd_scratch_error)
      void rd_scratch_tell (const RdScratch * s, const gchar * format, ...)
 {
-  g_autofree gchar *line = NULL;
   va_list args;
 
-  if (s->options->tell == NULL)
-    return;
   va_start (args, format);
-  line = g_strdup_vprintf (format, args);
+  rd_tell_va (s->options->tell, s->options->user_data, format, args);
   va_end (args);
-  s->options->tell (line, s->options->user_data);
 }
 
 /* ---- checks before anything takes time ---- */

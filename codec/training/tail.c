@@ -24,11 +24,8 @@ check_job (const RdWeights * weights, gsize index, const RdTailJob * job,
     GError ** error)
 {
   g_return_val_if_fail (job->x != NULL, FALSE);
-  if (job->n == 0 || job->n > weights->max_tokens)
-    g_set_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_INPUT,
-        "%" G_GSIZE_FORMAT " positions are not in 1..%" G_GSIZE_FORMAT, job->n,
-        weights->max_tokens);
-  else if (rd_states_check ("x", job->x, job->n, weights->config.hidden_size,
+  if (rd_weights_check_length (weights, job->n, error)
+      && rd_states_check ("x", job->x, job->n, weights->config.hidden_size,
           error) && rd_head_check (weights, job, error))
     return TRUE;
   g_prefix_error (error, "job %" G_GSIZE_FORMAT ": ", index);

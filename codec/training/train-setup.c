@@ -1,5 +1,4 @@
 /* What a training works with: model, start, text, and everything at its first values. */
-#include <stdarg.h>
 #include <string.h>
 
 #include "codec/training/adapters-export.h"
@@ -16,29 +15,14 @@
 void
 rd_training_tell (const RdTraining * t, const gchar * format, ...)
 {
-  g_autofree gchar *line = NULL;
   va_list args;
 
-  if (t->options->tell == NULL)
-    return;
   va_start (args, format);
-  line = g_strdup_vprintf (format, args);
+  rd_tell_va (t->options->tell, t->options->user_data, format, args);
   va_end (args);
-  t->options->tell (line, t->options->user_data);
 }
 
 /* ---- options ---- */
-
-static gboolean
-check_range (const gchar * what, double value, double min, double max,
-    GError ** error)
-{
-  if (value >= min && value <= max)
-    return TRUE;
-  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
-      "%s: %g is not in %g..%g", what, value, min, max);
-  return FALSE;
-}
 
 static gboolean
 check_options (const RdTrainOptions * options, GError ** error)
@@ -54,14 +38,15 @@ check_options (const RdTrainOptions * options, GError ** error)
       MAX_BATCH, error)
       && rd_check_number ("tokens of a frame", options->frame, 1, MAX_LENGTH,
       error)
-      && check_range ("largest lambda", options->lambda_max, 1e-9, 1.0, error)
-      && check_range ("smallest lambda", options->lambda_min, 1e-9,
-      options->lambda_max, error)
-      && check_range ("weight of labels", options->label_weight, 0.0, 1.0,
+      && rd_check_range ("largest lambda", options->lambda_max, 1e-9, 1.0,
       error)
-      && check_range ("learning rate", options->rate, 1e-9, 1.0, error)
-      && check_range ("learning rate of the codec", options->codec_rate, 1e-9,
-      1.0, error)
+      && rd_check_range ("smallest lambda", options->lambda_min, 1e-9,
+      options->lambda_max, error)
+      && rd_check_range ("weight of labels", options->label_weight, 0.0, 1.0,
+      error)
+      && rd_check_range ("learning rate", options->rate, 1e-9, 1.0, error)
+      && rd_check_range ("learning rate of the codec", options->codec_rate,
+      1e-9, 1.0, error)
       && rd_check_folder (options->checkpoint, error);
 }
 

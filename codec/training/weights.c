@@ -190,6 +190,17 @@ add_block (const RdWeights * weights, guint layer, RdParameters * parameters)
 }
 
 /* In the order of the arena: the vector's offsets are those of the memory. */
+gboolean
+rd_weights_check_length (const RdWeights * weights, gsize n, GError ** error)
+{
+  if (n > 0 && n <= weights->max_tokens)
+    return TRUE;
+  g_set_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_INPUT,
+      "%" G_GSIZE_FORMAT " positions are not in 1..%" G_GSIZE_FORMAT, n,
+      weights->max_tokens);
+  return FALSE;
+}
+
 gsize
 rd_weights_parameters (const RdWeights * weights, RdParameters * parameters)
 {

@@ -66,6 +66,9 @@ RdWeights *rd_weights_new (StModel * model, gsize max_tokens, GError ** error);
 void rd_weights_free (RdWeights * weights);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdWeights, rd_weights_free)
 
+/** rd_weights_check_length: whether a sequence of @n positions is not too long (nor empty) for them. Error ST_MODEL_ERROR_INPUT. */
+gboolean rd_weights_check_length (const RdWeights * weights, gsize n, GError ** error);
+
 /** rd_weights_parameters: appends all arrays, n_values floats, to @parameters, under their names in a GGUF file. Weight decay is for
  * matrices. Returns the offset of the first. */
 gsize rd_weights_parameters (const RdWeights * weights, RdParameters * parameters);
