@@ -116,16 +116,13 @@ set_options (const Arguments * a, RdCalibrateOptions * options, GError ** error)
 static gboolean
 calibrate (const Arguments * a, RdCalibrateOptions * options, GError ** error)
 {
-  RdtrainWindows windows;
-  gboolean ok;
+  g_auto (RdtrainWindows) windows = { 0 };
 
   if (!rdtrain_windows_load (&windows, a->windows, error))
     return FALSE;
   options->windows = windows.windows;
   options->n_windows = windows.n;
-  ok = rd_calibrate (options, error);
-  rdtrain_windows_clear (&windows);
-  return ok;
+  return rd_calibrate (options, error);
 }
 
 static GOptionContext *
@@ -172,12 +169,8 @@ make_context (Arguments * a)
     {"quiet", 'q', 0, G_OPTION_ARG_NONE, &a->quiet, "Print errors only", NULL},
     {NULL}
   };
-  GOptionContext *context = g_option_context_new ("");
 
-  g_option_context_add_main_entries (context, entries, NULL);
-  g_option_context_set_summary (context, summary);
-  g_option_context_set_description (context, description);
-  return context;
+  return rdtrain_context (entries, summary, description);
 }
 
 static void
@@ -202,19 +195,15 @@ run (gint argc, gchar ** argv, Arguments * a)
 
   if (!g_option_context_parse (context, &argc, &argv, &error)
       || !check_arguments (a, argc, &error)
-      || !set_options (a, &options, &error)) {
-    g_printerr ("rdtrain calibrate: %s (see rdtrain calibrate --help)\n",
-        error->message);
-    return RDTRAIN_EXIT_USAGE;
-  }
+      || !set_options (a, &options, &error))
+    return rdtrain_fail_arguments (error);
   rdtrain_teller_init (&teller, a->quiet);
   options.user_data = &teller;
   rdtrain_catch_signals ();
   if (calibrate (a, &options, &error))
     return EXIT_SUCCESS;
   return rdtrain_fail (&teller, error, g_error_matches (error,
-          RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_INTERRUPTED)
-      ? RDTRAIN_EXIT_INTERRUPTED : EXIT_FAILURE);
+          RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_INTERRUPTED));
 }
 
 int

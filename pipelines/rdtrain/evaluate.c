@@ -423,12 +423,8 @@ make_context (Arguments * a)
     {"quiet", 'q', 0, G_OPTION_ARG_NONE, &a->quiet, "Print errors only", NULL},
     {NULL}
   };
-  GOptionContext *context = g_option_context_new ("");
 
-  g_option_context_add_main_entries (context, entries, NULL);
-  g_option_context_set_summary (context, summary);
-  g_option_context_set_description (context, description);
-  return context;
+  return rdtrain_context (entries, summary, description);
 }
 
 static void
@@ -452,17 +448,13 @@ run (gint argc, gchar ** argv, Arguments * a, Evaluation * e)
   g_autoptr (GError) error = NULL;
 
   if (!g_option_context_parse (context, &argc, &argv, &error)
-      || !check_arguments (a, argc, e, &error)) {
-    g_printerr ("rdtrain evaluate: %s (see rdtrain evaluate --help)\n",
-        error->message);
-    return RDTRAIN_EXIT_USAGE;
-  }
+      || !check_arguments (a, argc, e, &error))
+    return rdtrain_fail_arguments (error);
   rdtrain_teller_init (&e->teller, a->quiet);
   rdtrain_catch_signals ();
   if (evaluate (e, &error))
     return EXIT_SUCCESS;
-  return rdtrain_fail (&e->teller, error, rdtrain_cancelled ?
-      RDTRAIN_EXIT_INTERRUPTED : EXIT_FAILURE);
+  return rdtrain_fail (&e->teller, error, rdtrain_cancelled);
 }
 
 int

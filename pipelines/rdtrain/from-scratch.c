@@ -155,20 +155,15 @@ read_windows (const Arguments * a, GError ** error)
 {
   g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (StGguf) gguf = st_gguf_open (a->windows_model, error);
-  StTokenizer *tokenizer = gguf ? st_tokenizer_new (gguf, error) : NULL;
-  RdtrainWindows windows;
+  g_autoptr (StTokenizer) tokenizer =
+      gguf ? st_tokenizer_new (gguf, error) : NULL;
+  g_auto (RdtrainWindows) windows = { 0 };
 
-  if (tokenizer == NULL)
+  if (tokenizer == NULL || !rdtrain_windows_load (&windows, a->windows, error))
     return NULL;
-  if (!rdtrain_windows_load (&windows, a->windows, error)) {
-    st_tokenizer_unref (tokenizer);
-    return NULL;
-  }
   for (gsize i = 0; i < windows.n; i++)
     g_ptr_array_add (texts, window_text (tokenizer, &windows.windows[i]));
   g_ptr_array_add (texts, NULL);
-  rdtrain_windows_clear (&windows);
-  st_tokenizer_unref (tokenizer);
   return (gchar **) g_ptr_array_free (g_steal_pointer (&texts), FALSE);
 }
 
@@ -187,7 +182,38 @@ train (const Arguments * a, RdScratchOptions * options, GError ** error)
 }
 
 static void
-add_entries (GOptionContext * context, Arguments * a)
+add_model_entries (GOptionContext * context, Arguments * a)
+{
+  const GOptionEntry entries[] = {
+    {"hidden", 0, 0, G_OPTION_ARG_INT, &a->hidden, "Hidden size (256)", "N"},
+    {"blocks", 0, 0, G_OPTION_ARG_INT, &a->blocks, "Blocks (8)", "N"},
+    {"heads", 0, 0, G_OPTION_ARG_INT, &a->heads, "Attention heads (4)", "N"},
+    {"kv-heads", 0, 0, G_OPTION_ARG_INT, &a->kv_heads,
+        "Heads for keys and values (2)", "N"},
+    {"ff", 0, 0, G_OPTION_ARG_INT, &a->ff, "Feed-forward size (704)", "N"},
+    {"vocabulary", 0, 0, G_OPTION_ARG_INT, &a->vocabulary,
+        "Tokens of the vocabulary, 257 or more (2048)", "N"},
+    {"context", 0, 0, G_OPTION_ARG_INT, &a->context,
+        "Positions that the file says it is for (512)", "N"},
+    {"type", 0, 0, G_OPTION_ARG_STRING, &a->type,
+        "Type of the matrices: F16, Q8_0 or F32 (F16)", "TYPE"},
+    {"name", 0, 0, G_OPTION_ARG_STRING, &a->name, "The model's name (tiny)",
+        "NAME"},
+    {"license", 0, 0, G_OPTION_ARG_STRING, &a->license,
+        "For the file: its licence", "NAME"},
+    {"sources", 0, 0, G_OPTION_ARG_STRING, &a->sources,
+        "For the file: what the texts are, and their licences", "TEXT"},
+    {NULL}
+  };
+  GOptionGroup *group = g_option_group_new ("model", "Model:",
+      "Options about the model", NULL, NULL);
+
+  g_option_group_add_entries (group, entries);
+  g_option_context_add_group (context, group);
+}
+
+static GOptionContext *
+make_context (Arguments * a)
 {
   const GOptionEntry entries[] = {
     {"text", 't', 0, G_OPTION_ARG_FILENAME_ARRAY, &a->texts,
@@ -233,50 +259,9 @@ add_entries (GOptionContext * context, Arguments * a)
     {"quiet", 'q', 0, G_OPTION_ARG_NONE, &a->quiet, "Print errors only", NULL},
     {NULL}
   };
+  GOptionContext *context = rdtrain_context (entries, summary, description);
 
-  g_option_context_add_main_entries (context, entries, NULL);
-}
-
-static void
-add_model_entries (GOptionContext * context, Arguments * a)
-{
-  const GOptionEntry entries[] = {
-    {"hidden", 0, 0, G_OPTION_ARG_INT, &a->hidden, "Hidden size (256)", "N"},
-    {"blocks", 0, 0, G_OPTION_ARG_INT, &a->blocks, "Blocks (8)", "N"},
-    {"heads", 0, 0, G_OPTION_ARG_INT, &a->heads, "Attention heads (4)", "N"},
-    {"kv-heads", 0, 0, G_OPTION_ARG_INT, &a->kv_heads,
-        "Heads for keys and values (2)", "N"},
-    {"ff", 0, 0, G_OPTION_ARG_INT, &a->ff, "Feed-forward size (704)", "N"},
-    {"vocabulary", 0, 0, G_OPTION_ARG_INT, &a->vocabulary,
-        "Tokens of the vocabulary, 257 or more (2048)", "N"},
-    {"context", 0, 0, G_OPTION_ARG_INT, &a->context,
-        "Positions that the file says it is for (512)", "N"},
-    {"type", 0, 0, G_OPTION_ARG_STRING, &a->type,
-        "Type of the matrices: F16, Q8_0 or F32 (F16)", "TYPE"},
-    {"name", 0, 0, G_OPTION_ARG_STRING, &a->name, "The model's name (tiny)",
-        "NAME"},
-    {"license", 0, 0, G_OPTION_ARG_STRING, &a->license,
-        "For the file: its licence", "NAME"},
-    {"sources", 0, 0, G_OPTION_ARG_STRING, &a->sources,
-        "For the file: what the texts are, and their licences", "TEXT"},
-    {NULL}
-  };
-  GOptionGroup *group = g_option_group_new ("model", "Model:",
-      "Options about the model", NULL, NULL);
-
-  g_option_group_add_entries (group, entries);
-  g_option_context_add_group (context, group);
-}
-
-static GOptionContext *
-make_context (Arguments * a)
-{
-  GOptionContext *context = g_option_context_new ("");
-
-  add_entries (context, a);
   add_model_entries (context, a);
-  g_option_context_set_summary (context, summary);
-  g_option_context_set_description (context, description);
   return context;
 }
 
@@ -305,19 +290,15 @@ run (gint argc, gchar ** argv, Arguments * a)
 
   if (!g_option_context_parse (context, &argc, &argv, &error)
       || !check_arguments (a, argc, &error)
-      || !set_options (a, &options, &error)) {
-    g_printerr ("rdtrain from-scratch: %s (see rdtrain from-scratch --help)\n",
-        error->message);
-    return RDTRAIN_EXIT_USAGE;
-  }
+      || !set_options (a, &options, &error))
+    return rdtrain_fail_arguments (error);
   rdtrain_teller_init (&teller, a->quiet);
   options.user_data = &teller;
   rdtrain_catch_signals ();
   if (train (a, &options, &error))
     return EXIT_SUCCESS;
   return rdtrain_fail (&teller, error, g_error_matches (error,
-          RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED)
-      ? RDTRAIN_EXIT_INTERRUPTED : EXIT_FAILURE);
+          RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED));
 }
 
 int

@@ -1,6 +1,7 @@
 #include "pipelines/rdtrain/tool.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define TERMINAL_INTERVAL (G_TIME_SPAN_SECOND / 4)
@@ -62,11 +63,32 @@ rdtrain_tell (const gchar * line, gpointer user_data)
 }
 
 int
-rdtrain_fail (const RdtrainTeller * teller, const GError * error, int code)
+rdtrain_fail (const RdtrainTeller * teller, const GError * error,
+    gboolean interrupted)
 {
   g_printerr ("%s%s: %s\n", teller->terminal ? CLEAR_LINE : "",
       g_get_prgname (), error->message);
-  return code;
+  return interrupted ? RDTRAIN_EXIT_INTERRUPTED : EXIT_FAILURE;
+}
+
+GOptionContext *
+rdtrain_context (const GOptionEntry * entries, const gchar * summary,
+    const gchar * description)
+{
+  GOptionContext *context = g_option_context_new ("");
+
+  g_option_context_add_main_entries (context, entries, NULL);
+  g_option_context_set_summary (context, summary);
+  g_option_context_set_description (context, description);
+  return context;
+}
+
+int
+rdtrain_fail_arguments (const GError * error)
+{
+  g_printerr ("%s: %s (see %s --help)\n", g_get_prgname (), error->message,
+      g_get_prgname ());
+  return RDTRAIN_EXIT_USAGE;
 }
 
 gboolean
@@ -81,8 +103,6 @@ gboolean
 rdtrain_windows_load (RdtrainWindows * windows, const gchar * path,
     GError ** error)
 {
-  *windows = (RdtrainWindows) {
-  0};
   if (path == NULL)
     return TRUE;
   windows->testset = eval_testset_load (path, G_MAXINT32, G_MAXINT32, 0, error);

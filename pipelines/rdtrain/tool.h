@@ -35,13 +35,18 @@ gboolean rdtrain_teller_due (RdtrainTeller * teller);
 void rdtrain_teller_progress (const RdtrainTeller * teller, const gchar * line);
 /** rdtrain_tell: a line that stays. @user_data: RdtrainTeller. */
 void rdtrain_tell (const gchar * line, gpointer user_data);
-/** rdtrain_fail: prints @error under the program's name; returns @code. */
-int rdtrain_fail (const RdtrainTeller * teller, const GError * error, int code);
+/** rdtrain_fail: prints @error under the program's name; returns the exit code of a run that was interrupted, or of one that failed. */
+int rdtrain_fail (const RdtrainTeller * teller, const GError * error, gboolean interrupted);
+
+/** rdtrain_context: for a command with @entries (copied by it); @description may be NULL. */
+GOptionContext *rdtrain_context (const GOptionEntry * entries, const gchar * summary, const gchar * description);
+/** rdtrain_fail_arguments: prints what is wrong with the command line; returns the exit code. */
+int rdtrain_fail_arguments (const GError * error);
 
 /** rdtrain_fail_usage: sets G_OPTION_ERROR_BAD_VALUE; returns FALSE. */
 gboolean rdtrain_fail_usage (GError ** error, const gchar * message);
 
-/** RdtrainWindows: test windows that no text may have in common with a corpus. */
+/** RdtrainWindows: zeroed at first. Test windows that no text may have in common with a corpus. */
 typedef struct
 {
   EvalTestset *testset;
@@ -52,5 +57,6 @@ typedef struct
 /** rdtrain_windows_load: from a file of windows; none if @path is NULL. */
 gboolean rdtrain_windows_load (RdtrainWindows * windows, const gchar * path, GError ** error);
 void rdtrain_windows_clear (RdtrainWindows * windows);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (RdtrainWindows, rdtrain_windows_clear)
 
 G_END_DECLS

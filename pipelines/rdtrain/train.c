@@ -81,16 +81,13 @@ static gboolean
 train (const RdtrainTrainArguments * a, RdTrainOptions * options,
     GError ** error)
 {
-  RdtrainWindows windows;
-  gboolean ok;
+  g_auto (RdtrainWindows) windows = { 0 };
 
   if (!rdtrain_windows_load (&windows, a->windows, error))
     return FALSE;
   options->windows = windows.windows;
   options->n_windows = windows.n;
-  ok = rd_train (options, error);
-  rdtrain_windows_clear (&windows);
-  return ok;
+  return rd_train (options, error);
 }
 
 static int
@@ -110,8 +107,7 @@ run (RdtrainTrainArguments * a, const RdTrainOptions * parsed, gboolean resume)
       && train (a, &options, &error))
     return EXIT_SUCCESS;
   return rdtrain_fail (&teller, error, g_error_matches (error,
-          RD_TRAINING_ERROR, RD_TRAINING_ERROR_INTERRUPTED)
-      ? RDTRAIN_EXIT_INTERRUPTED : EXIT_FAILURE);
+          RD_TRAINING_ERROR, RD_TRAINING_ERROR_INTERRUPTED));
 }
 
 static int
@@ -120,13 +116,10 @@ parse_and_run (gint argc, gchar ** argv, const RdtrainTrainUsage * usage)
   g_autoptr (GError) error = NULL;
   RdtrainTrainArguments a;
   RdTrainOptions options;
-  int status = RDTRAIN_EXIT_USAGE;
+  const int status = rdtrain_train_arguments_parse (&a, argc, argv, usage,
+      &options, &error) ? run (&a, &options, usage->resume) :
+      rdtrain_fail_arguments (error);
 
-  if (rdtrain_train_arguments_parse (&a, argc, argv, usage, &options, &error))
-    status = run (&a, &options, usage->resume);
-  else
-    g_printerr ("%s: %s (see %s --help)\n", g_get_prgname (), error->message,
-        g_get_prgname ());
   rdtrain_train_arguments_clear (&a);
   return status;
 }

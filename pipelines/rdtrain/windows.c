@@ -116,11 +116,8 @@ make_context (Arguments * a)
         "Tokens of a window (512)", "N"},
     {NULL}
   };
-  GOptionContext *context = g_option_context_new ("");
 
-  g_option_context_add_main_entries (context, entries, NULL);
-  g_option_context_set_summary (context, summary);
-  return context;
+  return rdtrain_context (entries, summary, NULL);
 }
 
 static int
@@ -130,11 +127,8 @@ run (gint argc, gchar ** argv, Arguments * a)
   g_autoptr (GError) error = NULL;
 
   if (!g_option_context_parse (context, &argc, &argv, &error)
-      || !check_arguments (a, argc, &error)) {
-    g_printerr ("rdtrain windows: %s (see rdtrain windows --help)\n",
-        error->message);
-    return RDTRAIN_EXIT_USAGE;
-  }
+      || !check_arguments (a, argc, &error))
+    return rdtrain_fail_arguments (error);
   if (write_windows (a, &error))
     return EXIT_SUCCESS;
   g_printerr ("rdtrain windows: %s\n", error->message);
