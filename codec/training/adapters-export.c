@@ -2,30 +2,36 @@
 
 #include <string.h>
 
-/* The name of a matrix in a model's file; freed by the caller. */
-static gchar *
-full_name (guint block, RdMatrix matrix)
+/* The first @to of @from columns. */
+static float *
+first_columns (const float *values, gsize rows, gsize from, gsize to)
 {
-  return g_strdup_printf ("blk.%u.%s.weight", block, rd_matrix_name (matrix));
+  float *columns = g_new (float, rows * to);
+
+  for (gsize i = 0; i < rows; i++)
+    memcpy (columns + i * to, values + i * from, to * sizeof (float));
+  return columns;
 }
 
 RdLearnedAdapters *
-rd_adapters_export (const RdAdapters * adapters, guint n_knots)
+rd_adapters_export (const RdAdapters * adapters, guint rank, guint n_knots)
 {
   RdLearnedAdapters *to = rd_learned_adapters_new (adapters->scale
-      * (float) adapters->rank, n_knots);
+      * (float) rank, n_knots);
 
   for (guint block = 0; block < adapters->config.n_blocks; block++) {
     for (guint matrix = 0; matrix < RD_N_MATRICES; matrix++) {
-      g_autofree gchar *name = full_name (block, matrix);
+      g_autofree gchar *name = rd_matrix_full_name (block, matrix);
+      g_autofree float *columns = NULL;
       gsize outputs, inputs;
       float *u, *v;
 
       if (!rd_adapters_find (adapters, block, matrix, &u, &v))
         continue;
       rd_matrix_shape (&adapters->config, matrix, &outputs, &inputs);
-      rd_learned_adapters_add (to, name, (guint) inputs, (guint) outputs,
-          adapters->rank, v, u);
+      columns = first_columns (u, outputs, adapters->rank, rank);
+      rd_learned_adapters_add (to, name, (guint) inputs, (guint) outputs, rank,
+          v, columns);
     }
   }
   return to;
@@ -58,7 +64,7 @@ static gboolean
 find_shape (GHashTable * table, const StModelConfig * config, guint block,
     RdMatrix matrix, guint8 * set, GError ** error)
 {
-  g_autofree gchar *name = full_name (block, matrix);
+  g_autofree gchar *name = rd_matrix_full_name (block, matrix);
   const RdLearnedAdapter *adapter = g_hash_table_lookup (table, name);
   gsize outputs, inputs;
 
@@ -102,7 +108,7 @@ copy_values (GHashTable * table, RdAdapters * to)
 {
   for (guint block = 0; block < to->config.n_blocks; block++) {
     for (guint matrix = 0; matrix < RD_N_MATRICES; matrix++) {
-      g_autofree gchar *name = full_name (block, matrix);
+      g_autofree gchar *name = rd_matrix_full_name (block, matrix);
       const RdLearnedAdapter *from = g_hash_table_lookup (table, name);
       float *u, *v;
 

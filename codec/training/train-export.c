@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "codec/training/adapters-export.h"
+#include "codec/training/adapters-reduce.h"
 #include "codec/training/checks.h"
 #include "codec/training/refit.h"
 #include "codec/training/train-private.h"
@@ -57,13 +58,20 @@ export_codec (RdTraining * t, const RdTrainExport * to,
 
 /* ---- what the file says ---- */
 
+static guint
+rank_of (const RdTraining * t, const RdTrainExport * to)
+{
+  return to->rank > 0 ? to->rank : t->adapters->rank;
+}
+
 static void
-set_adapters (const RdTraining * t, RdLearnedParameters * p)
+set_adapters (const RdTraining * t, const RdTrainExport * to,
+    RdLearnedParameters * p)
 {
   g_clear_pointer (&p->adapters, rd_learned_adapters_free);
   if (t->adapters == NULL)
     return;
-  p->adapters = rd_adapters_export (t->adapters, p->n_knots);
+  p->adapters = rd_adapters_export (t->adapters, rank_of (t, to), p->n_knots);
   memcpy (p->adapters->gates, rd_joint_gates (t->joint),
       p->n_knots * sizeof (float));
 }
@@ -94,6 +102,9 @@ set_texts (const RdTraining * t, const RdTrainExport * to,
   add_text (p, "start", g_strdup (t->start->name));
   add_text (p, "text.id", g_strdup (rd_corpus_id (t->corpus)));
   add_text (p, "text.domains", rd_corpus_describe (t->corpus));
+  if (t->adapters != NULL)
+    add_text (p, "adapters", g_strdup_printf ("rank %u of %u",
+            rank_of (t, to), t->adapters->rank));
   if (to->sources != NULL)
     add_text (p, "text.sources", g_strdup (to->sources));
   add_text (p, "tokens", g_strdup_printf ("%" G_GUINT64_FORMAT
@@ -121,10 +132,14 @@ run (RdTraining * t, const RdTrainOptions * options, const RdTrainExport * to,
   if (!rd_training_open (t, options, error) || !check_export (t, to, error)
       || !rd_training_load (t, error))
     return FALSE;
+  /* before anything runs with them: tables are fitted to what the file's adapters give */
+  if (t->adapters != NULL && to->rank > 0
+      && !rd_adapters_reduce (t->adapters, to->rank, error))
+    return FALSE;
   p = rd_learned_parameters_copy (t->start);
   if (!export_codec (t, to, p, error))
     return FALSE;
-  set_adapters (t, p);
+  set_adapters (t, to, p);
   set_texts (t, to, p);
   return refit (t, to, p, error)
       && rd_learned_parameters_save (p, to->output, error);

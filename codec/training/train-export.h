@@ -12,6 +12,7 @@ typedef struct
   gboolean (*codec_export) (RdTrainable * codec, const RdTrainableJob * job, RdLearnedParameters * parameters, GError ** error);
   const gchar *output;          /* path of the codec file */
   gsize sequences;              /* that tables are fitted to */
+  guint rank;                   /* of the adapters in the file, at most what was trained; 0: that */
   const gchar *sources;         /* for the file: what the texts are, and their licences; or NULL */
 } RdTrainExport;
 

@@ -25,6 +25,12 @@ rd_matrix_name (RdMatrix matrix)
   return st_llama_matrix_name ((StLlamaMatrix) matrix);
 }
 
+gchar *
+rd_matrix_full_name (guint block, RdMatrix matrix)
+{
+  return g_strdup_printf ("blk.%u.%s.weight", block, rd_matrix_name (matrix));
+}
+
 /* Whether the embedding is the output matrix, too. */
 static gboolean
 is_tied (const StLlamaWeights * from)

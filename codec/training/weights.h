@@ -36,6 +36,8 @@ extern const guint8 rd_group_first[RD_N_GROUPS + 1];
 /** Shape of @matrix and its name in a GGUF file ("attn_q"). */
 void rd_matrix_shape (const StModelConfig * config, RdMatrix matrix, gsize * outputs, gsize * inputs);
 const gchar *rd_matrix_name (RdMatrix matrix);
+/** rd_matrix_full_name: the same of block @block of the model ("blk.3.attn_q.weight"); free it. */
+gchar *rd_matrix_full_name (guint block, RdMatrix matrix);
 
 typedef struct
 {

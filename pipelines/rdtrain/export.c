@@ -23,7 +23,7 @@ typedef struct
 {
   gchar *model, *start, *checkpoint, *output, *sources;
   gchar **texts;
-  gint sequences, threads;
+  gint sequences, rank, threads;
   gboolean quiet;
 } Arguments;
 
@@ -35,9 +35,9 @@ check_arguments (const Arguments * a, gint argc, GError ** error)
     return rdtrain_fail_usage (error,
         "needs --model=MODEL, --start=CODEC, --text=TEXT, --checkpoint=FILE "
         "and --output=OUTPUT, and no other arguments");
-  if (a->sequences < 1 || a->threads < 0)
+  if (a->sequences < 1 || a->rank < 0 || a->threads < 0)
     return rdtrain_fail_usage (error,
-        "--sequences is at least 1, --threads at least 0");
+        "--sequences is at least 1, --rank and --threads at least 0");
   return TRUE;
 }
 
@@ -52,7 +52,7 @@ export (const Arguments * a, RdtrainTeller * teller, GError ** error)
   };
   const RdTrainExport to = {.codec_export =
         rd_trainable_export,.output = a->output,.sequences =
-        (gsize) a->sequences,.sources = a->sources
+        (gsize) a->sequences,.rank = (guint) a->rank,.sources = a->sources
   };
   g_autofree gchar *name = NULL;
 
@@ -78,6 +78,9 @@ make_context (Arguments * a)
         "OUTPUT"},
     {"sequences", 0, 0, G_OPTION_ARG_INT, &a->sequences,
         "Sequences for tables (240)", "N"},
+    {"rank", 0, 0, G_OPTION_ARG_INT, &a->rank,
+        "Adapters of a lower rank, for a smaller file: what is nearest to "
+          "those that were trained (0: these)", "N"},
     {"sources", 0, 0, G_OPTION_ARG_STRING, &a->sources,
         "For the codec file: what the texts are, and their licences", "TEXT"},
     {"threads", 0, 0, G_OPTION_ARG_INT, &a->threads,

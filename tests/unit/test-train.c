@@ -292,10 +292,10 @@ test_values (Fixture * f, gconstpointer unused)
 /* ---- export ---- */
 
 static RdLearnedParameters *
-export (Fixture * f, guint threads)
+export (Fixture * f, guint rank, guint threads)
 {
   const RdTrainExport to = {.codec_export = rd_trainable_export,.output =
-        f->output,.sequences = 10,.sources = "a play"
+        f->output,.sequences = 10,.rank = rank,.sources = "a play"
   };
   RdTrainOptions options = {.model = model,.start = f->options.start,.texts =
         f->texts,.checkpoint = f->options.checkpoint,.threads =
@@ -329,7 +329,7 @@ test_export_alone (Fixture * f, gconstpointer unused)
 
   (void) unused;
   train (f);
-  p = export (f, 1);
+  p = export (f, 0, 1);
   g_assert_null (p->adapters);
   g_assert_cmpuint (p->split_layer, ==, SPLIT);
   g_assert_cmpmem (p->model_id, sizeof (p->model_id), start->model_id,
@@ -347,7 +347,7 @@ static void
 test_export_adapters (Fixture * f, gconstpointer unused)
 {
   g_autoptr (RdLearnedParameters) p = NULL;
-  g_autoptr (RdLearnedParameters) again = NULL;
+  g_autoptr (RdLearnedParameters) again = NULL, smaller = NULL;
   g_autoptr (GBytes) first = NULL, second = NULL;
   double before, after;
 
@@ -359,15 +359,20 @@ test_export_adapters (Fixture * f, gconstpointer unused)
   f->options.rate = 1e-2;
   train (f);
   before = mean_cost (f->last);
-  p = export (f, 1);
+  p = export (f, 0, 1);
   first = take_file (f->output);
   g_assert_nonnull (p->adapters);
   g_assert_cmpuint (p->adapters->list->len, ==, ST_TINY_BLOCKS * 7);
   g_assert_cmpfloat (p->adapters->gates[0], !=, 1.0f);
-  again = export (f, 2);
+  again = export (f, 0, 2);
   g_assert_cmpstr (again->id, ==, p->id);
   second = take_file (f->output);
   g_assert_true (g_bytes_equal (first, second));
+  smaller = export (f, 1, 1);
+  g_assert_cmpuint (smaller->adapters->list->len, ==, p->adapters->list->len);
+  g_assert_cmpuint (rd_learned_adapters_get (smaller->adapters, 0)->rank, ==,
+      1);
+  g_assert_cmpfloat (smaller->adapters->alpha, ==, 0.5f * p->adapters->alpha);
 
   g_file_set_contents (f->other, g_bytes_get_data (first, NULL),
       (gssize) g_bytes_get_size (first), NULL);
