@@ -132,30 +132,51 @@ transpose_vectors (__m512i * v)
 TARGET static void
 transpose (__m512i * v)
 {
+#pragma GCC unroll 4
   for (guint i = 0; i < 16; i += 4)
     transpose_quarters (v + i);
+#pragma GCC unroll 4
   for (guint i = 0; i < 4; i++)
     transpose_vectors (v + i);
 }
 
+/* Into the second-level cache what the same place of the next panel is packed from: the strides are too long for the CPU to foresee it. */
+static void
+fetch_ahead (const RdOperand * operand, const float *values)
+{
+  const gsize rows = operand->across ? RD_TILE_DEPTH : RD_TILE_LINES;
+  const float *next = values + RD_PANEL_LINES * (operand->across ? 1 :
+      operand->stride);
+
+  for (gsize i = 0; i < rows; i++, next += operand->stride) {
+    _mm_prefetch (next, _MM_HINT_T1);
+    if (!operand->across)
+      _mm_prefetch (next + 16, _MM_HINT_T1);
+  }
+}
+
 TARGET static void
-pack (const RdOperand * factor, gsize depth, gsize line, gsize k,
+pack (const RdOperand * operand, gsize depth, gsize line, gsize k,
     gboolean by_pairs, guint16 * tile)
 {
-  const gsize lines = above (factor->lines, line);
-  const float *values = factor->values;
+  const gsize lines = above (operand->lines, line);
+  const float *values = operand->values + (operand->across ?
+      k * operand->stride + line : line * operand->stride + k);
+  const gsize rest = above (depth, k);
   __m512i v[16];
 
+  fetch_ahead (operand, values);
+#pragma GCC unroll 16
   for (gsize i = 0; i < 16; i++) {
-    if (factor->across)
-      v[i] = pairs_across (values + (k + 2 * i) * factor->stride + line,
-          factor->stride, lines, above (depth, k + 2 * i));
+    if (operand->across)
+      v[i] = pairs_across (values + 2 * i * operand->stride, operand->stride,
+          lines, above (rest, 2 * i));
     else
-      v[i] = pairs_of_line (values + (line + i) * factor->stride + k,
-          i < lines ? above (depth, k) : 0);
+      v[i] = pairs_of_line (values + i * operand->stride, i < lines ? rest : 0);
   }
-  if (factor->across != by_pairs)
+  if (operand->across != by_pairs)
     transpose (v);
+#pragma GCC unroll 16
   for (gsize i = 0; i < 16; i++)
     _mm512_store_si512 (tile + i * RD_TILE_DEPTH, v[i]);
 }

@@ -50,16 +50,16 @@ nothing (void)
 }
 
 static guint16
-value_at (const RdOperand * factor, gsize depth, gsize line, gsize k)
+value_at (const RdOperand * operand, gsize depth, gsize line, gsize k)
 {
-  if (line >= factor->lines || k >= depth)
+  if (line >= operand->lines || k >= depth)
     return 0;
-  return to_bf16 (factor->values[factor->across ? k * factor->stride + line :
-          line * factor->stride + k]);
+  return to_bf16 (operand->values[operand->across ? k * operand->stride + line :
+          line * operand->stride + k]);
 }
 
 static void
-pack (const RdOperand * factor, gsize depth, gsize line, gsize k,
+pack (const RdOperand * operand, gsize depth, gsize line, gsize k,
     gboolean by_pairs, guint16 * tile)
 {
   for (gsize i = 0; i < RD_TILE_LINES; i++) {
@@ -67,7 +67,7 @@ pack (const RdOperand * factor, gsize depth, gsize line, gsize k,
       const gsize at = by_pairs ? j / 2 * RD_TILE_DEPTH + 2 * i + j % 2 :
           i * RD_TILE_DEPTH + j;
 
-      tile[at] = value_at (factor, depth, line + i, k + j);
+      tile[at] = value_at (operand, depth, line + i, k + j);
     }
   }
 }

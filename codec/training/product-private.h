@@ -25,8 +25,8 @@ typedef struct
   /* Around the calls of a product on one thread. */
   void (*begin) (void);
   void (*end) (void);
-  /* tile = RD_TILE_LINES lines from @line on and RD_TILE_DEPTH values from @k on of @factor, of which there are @depth; by @pairs: [pair][line]. */
-  void (*pack) (const RdOperand * factor, gsize depth, gsize line, gsize k, gboolean by_pairs, guint16 * tile);
+  /* tile = RD_TILE_LINES lines from @line on and RD_TILE_DEPTH values from @k on of @operand, of which there are @depth; by @pairs: [pair][line]. */
+  void (*pack) (const RdOperand * operand, gsize depth, gsize line, gsize k, gboolean by_pairs, guint16 * tile);
   /* c (32, 32; row stride @stride) = or += left * right, panels of @steps tiles each. */
   void (*multiply) (const guint16 * left, const guint16 * right, gsize steps, gboolean accumulate, float *c, gsize stride);
 } RdProductKernels;

@@ -91,11 +91,11 @@ parts (gsize n, gsize size)
 
 /* RD_PANEL_LINES lines from @line on. */
 static void
-pack_panel (const Run * run, const RdOperand * factor, gsize line,
+pack_panel (const Run * run, const RdOperand * operand, gsize line,
     gboolean by_pairs, guint16 * panel)
 {
   for (gsize i = 0; i < 2 * run->steps; i++)
-    run->kernels->pack (factor, run->product->depth,
+    run->kernels->pack (operand, run->product->depth,
         line + i % 2 * RD_TILE_LINES, run->k + i / 2 * RD_TILE_DEPTH,
         by_pairs, panel + i * RD_TILE_VALUES);
 }
