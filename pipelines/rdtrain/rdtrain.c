@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/kernels/openblas.h"
 #include "pipelines/rdtrain/tool.h"
 
 typedef struct
@@ -40,6 +41,7 @@ print_usage (void (*print) (const gchar *, ...))
 int
 main (int argc, char **argv)
 {
+  st_openblas_restart (argv);
   setlocale (LC_ALL, "");
   if (argc >= 2 && strcmp (argv[1], "--help") == 0) {
     print_usage (g_print);

@@ -14,6 +14,7 @@
 #include "codec/training/entropy-models.h"
 #include "codec/training/refit.h"
 #include "codec/training/states.h"
+#include "models/kernels/openblas.h"
 
 #define LENGTH 512
 #define FRAME 64
@@ -307,6 +308,7 @@ main (int argc, char **argv)
   g_autoptr (GError) error = NULL;
   Bench bench = { 0 };
 
+  st_openblas_restart (argv);
   if (argc < 6) {
     g_printerr ("usage: bench-entropy-models MODEL CODEC TEXT OTHER-TEXT STEPS "
         "[NAME...]\n");

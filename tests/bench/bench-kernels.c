@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "models/kernels/openblas.h"
+
 typedef struct
 {
   const gchar *name;
@@ -239,8 +241,10 @@ main (int argc, char **argv)
     ST_TYPE_Q8_0, ST_TYPE_Q4_0, ST_TYPE_Q4_1, ST_TYPE_Q5_0, ST_TYPE_Q5_1,
     ST_TYPE_Q4_K, ST_TYPE_Q5_K, ST_TYPE_Q6_K
   };
-  StPool *pool = st_pool_new (1);
+  StPool *pool;
 
+  st_openblas_restart (argv);
+  pool = st_pool_new (1);
   if (argc > 1)
     rounds = (guint) CLAMP (atoi (argv[1]), 1, 1000);
   openblas_set_num_threads (1);

@@ -6,6 +6,7 @@
 
 #include "codec/training/adamw.h"
 #include "codec/training/language.h"
+#include "models/kernels/openblas.h"
 #include "tests/support/model-tools.h"
 
 typedef struct
@@ -167,6 +168,7 @@ main (int argc, char **argv)
   RdLanguageOptions options = { 0 };
   Time best[RD_N_PRODUCTS] = { {0, 0} };
 
+  st_openblas_restart (argv);
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, &argc, &argv, &error))
     fail (error);

@@ -3,6 +3,7 @@
 #include <cblas.h>
 #include <stdlib.h>
 
+#include "models/kernels/openblas.h"
 #include "tests/support/training-tools.h"
 
 typedef struct
@@ -121,6 +122,7 @@ main (int argc, char **argv)
   g_autofree float *x = NULL;
   gdouble rate, bare;
 
+  st_openblas_restart (argv);
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, &argc, &argv, &error))
     fail (error);

@@ -1,0 +1,77 @@
+#include "models/kernels/openblas.h"
+
+#include <cblas.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "models/kernels/isa.h"
+
+#define VARIABLE "OPENBLAS_CORETYPE"
+
+static gboolean
+is_one_of (const gchar * core, const gchar * const *names)
+{
+  for (; *names != NULL; names++) {
+    if (g_ascii_strcasecmp (core, *names) == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Names of driver/others/dynamic.c of OpenBLAS. Those that are not here are left alone: they are newer than this list, or of no x86 CPU. */
+const gchar *
+st_openblas_wanted_core (const gchar * core, gboolean avx2, gboolean avx512)
+{
+  static const gchar *const with_avx2[] = { "Haswell", "Zen", "Excavator",
+    NULL
+  };
+  static const gchar *const without[] = { "Katmai", "Coppermine", "Northwood",
+    "Prescott", "Banias", "Atom", "Core2", "Penryn", "Dunnington", "Nehalem",
+    "Sandybridge", "Athlon", "Opteron", "Opteron_SSE3", "Barcelona", "Bobcat",
+    "Bulldozer", "Piledriver", "Steamroller", "Nano", NULL
+  };
+  const gboolean old = is_one_of (core, without);
+
+  if (avx512 && (old || is_one_of (core, with_avx2)))
+    return "SkylakeX";
+  return avx2 && old ? "Haswell" : NULL;
+}
+
+#if defined (ST_HAVE_X86) && defined (__linux__)
+static const gchar *
+wanted_here (void)
+{
+  __builtin_cpu_init ();
+  return st_openblas_wanted_core (openblas_get_corename (),
+      __builtin_cpu_supports ("avx2") && __builtin_cpu_supports ("fma"),
+      __builtin_cpu_supports ("avx512f") && __builtin_cpu_supports ("avx512dq")
+      && __builtin_cpu_supports ("avx512bw")
+      && __builtin_cpu_supports ("avx512vl"));
+}
+
+/* The variable is set afterwards, so that this happens once, whatever OpenBLAS makes of it. */
+void
+st_openblas_restart (gchar ** argv)
+{
+  const gchar *wanted;
+
+  if (g_getenv (VARIABLE) != NULL)
+    return;
+  wanted = wanted_here ();
+  if (wanted == NULL)
+    return;
+  g_setenv (VARIABLE, wanted, TRUE);
+  execv ("/proc/self/exe", argv);
+  g_printerr ("warning: OpenBLAS takes its kernels for %s, slow on this CPU, "
+      "and starting anew with others failed (%s): set " VARIABLE "=%s\n",
+      openblas_get_corename (), g_strerror (errno), wanted);
+  g_unsetenv (VARIABLE);
+}
+#else
+void
+st_openblas_restart (gchar ** argv)
+{
+  (void) argv;
+}
+#endif
