@@ -24,7 +24,7 @@ enum
 typedef struct
 {
   RdCodec codec;
-  RdLearnedModel *model;
+  const RdLearnedModel *model;
   RdCoder *coder;
   RdCodecInfo info;
   RdPacker *packer;
@@ -309,7 +309,7 @@ learned_free (RdCodec * codec)
   LearnedCodec *self = (LearnedCodec *) codec;
 
   rd_coder_free (self->coder);
-  rd_learned_model_free (self->model);
+  rd_learned_model_close (self->model);
   rd_packer_free (self->packer);
   g_free (self);
 }
@@ -333,7 +333,7 @@ set_info (LearnedCodec * self)
   self->info.hidden_size = p->hidden_size;
   self->info.side_info = p->side_info;
   self->info.n_blocks = p->n_blocks;
-  self->info.adapters = p->adapters != NULL;
+  self->info.adapters = self->model->adapters;
 }
 
 RdCodec *
@@ -342,21 +342,16 @@ rd_learned_new (const gchar * path, guint hidden_size, GError ** error)
   static const RdSettings defaults = { RD_QUALITY_DEFAULT,
     RD_COMPLEXITY_DEFAULT, FALSE
   };
-  RdLearnedParameters *parameters = rd_learned_parameters_load (path, error);
+  const RdLearnedModel *model = rd_learned_model_open (path, error);
   LearnedCodec *self;
 
-  if (!parameters)
+  if (!model)
     return NULL;
-  if (hidden_size != 0 && parameters->hidden_size != hidden_size) {
+  if (hidden_size != 0 && model->p->hidden_size != hidden_size) {
     g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
         "codec file %s is for hidden states of %u values, not of %u", path,
-        parameters->hidden_size, hidden_size);
-    rd_learned_parameters_free (parameters);
-    return NULL;
-  }
-  RdLearnedModel *model = rd_learned_model_new (parameters, error);
-  if (!model) {
-    g_prefix_error (error, "codec file %s: ", path);
+        model->p->hidden_size, hidden_size);
+    rd_learned_model_close (model);
     return NULL;
   }
   self = g_new0 (LearnedCodec, 1);
@@ -364,12 +359,10 @@ rd_learned_new (const gchar * path, guint hidden_size, GError ** error)
   self->coder = rd_coder_new (model);
   self->packer = rd_packer_new ();
   self->codec.klass = &learned_class;
-  self->codec.id = parameters->id;
-  self->codec.hidden_size = parameters->hidden_size;
+  self->codec.id = model->p->id;
+  self->codec.hidden_size = model->p->hidden_size;
   self->codec.limit = G_MAXFLOAT;
   set_info (self);
-  /* The coder has no use for them. */
-  g_clear_pointer (&parameters->adapters, rd_learned_adapters_free);
   learned_set (&self->codec, &defaults);
   return &self->codec;
 }
