@@ -37,8 +37,8 @@ rd_coder_encode (RdCoder * coder, const RdRows * rows, const gfloat * x,
   return TRUE;
 }
 
-static gboolean
-damaged (GError ** error, const gchar * what)
+gboolean
+rd_coder_damaged (GError ** error, const gchar * what)
 {
   g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_PAYLOAD,
       "damaged payload: %s", what);
@@ -85,7 +85,7 @@ read_rows (RdCoder * coder, RdRansDecoder * decoder, const RdBlock * block,
   rd_rans_decode (decoder, coder->tables, coder->symbols, w);
   for (gsize t = 0; t < w; t++) {
     if (coder->symbols[t] < 0 || coder->symbols[t] > (t < n ? last : 0))
-      return damaged (error, "a token's mode does not exist");
+      return rd_coder_damaged (error, "a token's mode does not exist");
     coder->tables[w + t] = t < n && coder->symbols[t] != raw ? RD_TABLE_STEP :
         RD_TABLE_PADDING;
   }
@@ -95,7 +95,7 @@ read_rows (RdCoder * coder, RdRansDecoder * decoder, const RdBlock * block,
 
     if (step < RD_LEARNED_MIN_TOKEN_STEP || step > RD_LEARNED_MAX_TOKEN_STEP
         || (coder->tables[w + t] == RD_TABLE_PADDING && step != 0))
-      return damaged (error, "a token's step is out of range");
+      return rd_coder_damaged (error, "a token's step is out of range");
     coder->context.offset[t] = 32 * step;
   }
   add_bits (coder, coder->tables, coder->symbols, 2 * w, block->bits);
@@ -141,18 +141,18 @@ read_stream (RdCoder * coder, const RdBlock * block, GError ** error)
   RdRansDecoder decoder;
 
   if (!stream)
-    return damaged (error, "it ends within a block");
+    return rd_coder_damaged (error, "it ends within a block");
   if (!rd_rans_decoder_init (&decoder, coder->model->tables,
           rd_block_lanes (block->n), n_symbols, stream, block->length, &fault))
-    return damaged (error, fault->message);
+    return rd_coder_damaged (error, fault->message);
   if (!read_latents (coder, &decoder, block))
-    return damaged (error, "padding is not 0");
+    return rd_coder_damaged (error, "padding is not 0");
   if (!read_rows (coder, &decoder, block, error))
     return FALSE;
   if (!read_symbols (coder, &decoder, block->bits))
-    return damaged (error, "padding is not 0");
+    return rd_coder_damaged (error, "padding is not 0");
   return rd_rans_decoder_finish (&decoder, &fault)
-      || damaged (error, fault->message);
+      || rd_coder_damaged (error, fault->message);
 }
 
 /* ---- values ---- */
@@ -199,13 +199,13 @@ rd_coder_decode (RdCoder * coder, const RdBlock * block, GError ** error)
     return FALSE;
   if (!rd_dequantise (&coder->context, coder->symbols + 2 * w,
           coder->coefficients))
-    return damaged (error, "a symbol is out of range");
+    return rd_coder_damaged (error, "a symbol is out of range");
   start_rows (coder, block);
   rd_matrix_apply (coder->model->synthesis[coder->set], &coefficients,
       block->x);
   if (!read_raw_rows (coder, block))
-    return damaged (error, "it ends within a raw row");
+    return rd_coder_damaged (error, "it ends within a raw row");
   return rd_float_max_abs_bits (block->x,
       block->n * d) < RD_FLOAT_INFINITY_BITS
-      || damaged (error, "a value is not finite");
+      || rd_coder_damaged (error, "a value is not finite");
 }

@@ -84,5 +84,7 @@ typedef struct
 } RdBlock;
 
 gboolean rd_coder_decode (RdCoder * coder, const RdBlock * block, GError ** error);
+/** rd_coder_damaged: sets a PAYLOAD error that says @what is wrong; FALSE. */
+gboolean rd_coder_damaged (GError ** error, const gchar * what);
 
 G_END_DECLS

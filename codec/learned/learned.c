@@ -24,7 +24,7 @@ enum
 typedef struct
 {
   RdCodec codec;
-  RdLearnedModel *model;
+  const RdLearnedModel *model;
   RdCoder *coder;
   RdCodecInfo info;
   RdPacker *packer;
@@ -159,14 +159,6 @@ learned_encode (RdCodec * codec, const RdRows * rows, const gfloat * x,
 
 /* ---- decoder ---- */
 
-static gboolean
-damaged (GError ** error, const gchar * what)
-{
-  g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_PAYLOAD,
-      "damaged payload: %s", what);
-  return FALSE;
-}
-
 /* First bytes of a payload; FALSE if there are none such. */
 static gboolean
 read_start (RdReader * reader, guint * level, guint * flags)
@@ -217,19 +209,19 @@ decode_lossless (LearnedCodec * self, gsize n, RdReader * reader,
 
   if (planes) {
     if (left >= values * 4 || left < values * 4 / RD_CODEC_MAX_PACK_RATIO)
-      return damaged (error, "its size is not that of packed rows");
+      return rd_coder_damaged (error, "its size is not that of packed rows");
     bytes = rd_packer_unpack (self->packer, bytes, left, 4, values * 4, error);
     if (!bytes)
       return FALSE;
     left = values * 4;
   }
   if (left != values * 4)
-    return damaged (error, "its size is not that of its rows");
+    return rd_coder_damaged (error, "its size is not that of its rows");
   RdReader floats = { bytes, left, 0, FALSE };
   for (gsize i = 0; i < values; i++)
     x[i] = rd_float_from_bits ((guint32) rd_read_le (&floats, 4));
   return rd_float_max_abs_bits (x, values) < RD_FLOAT_INFINITY_BITS
-      || damaged (error, "a value is not finite");
+      || rd_coder_damaged (error, "a value is not finite");
 }
 
 static gboolean
@@ -247,12 +239,12 @@ decode_blocks (LearnedCodec * self, const RdRows * rows, RdReader * reader,
     block.length = last && !lengths ? reader->size - reader->at :
         rd_read_varint32 (reader);
     if (reader->bad)
-      return damaged (error, "it ends before a block");
+      return rd_coder_damaged (error, "it ends before a block");
     if (!rd_coder_decode (self->coder, &block, error))
       return FALSE;
   }
   return reader->at == reader->size
-      || damaged (error, "bytes are left behind the last row");
+      || rd_coder_damaged (error, "bytes are left behind the last row");
 }
 
 static gboolean
@@ -264,12 +256,14 @@ decode (LearnedCodec * self, const RdRows * rows, const guint8 * payload,
   guint level, flags;
 
   if (!read_start (&reader, &level, &flags))
-    return damaged (error, "its first bytes are not those of a codec file's");
+    return rd_coder_damaged (error,
+        "its first bytes are not those of a codec file's");
   if (flags & FLAG_LOSSLESS)
     return decode_lossless (self, rows->n, &reader,
         (flags & FLAG_PLANES) != 0, x, error);
   if (flags & FLAG_FEATURES && !self->info.side_info)
-    return damaged (error, "it is predicted, and this codec file cannot");
+    return rd_coder_damaged (error,
+        "it is predicted, and this codec file cannot");
   if (flags & FLAG_FEATURES && !rows->features) {
     g_set_error_literal (error, RD_CODEC_ERROR, RD_CODEC_ERROR_PAYLOAD,
         "the payload uses token side information, which is not known here");
@@ -315,7 +309,7 @@ learned_free (RdCodec * codec)
   LearnedCodec *self = (LearnedCodec *) codec;
 
   rd_coder_free (self->coder);
-  rd_learned_model_free (self->model);
+  rd_learned_model_close (self->model);
   rd_packer_free (self->packer);
   g_free (self);
 }
@@ -339,7 +333,7 @@ set_info (LearnedCodec * self)
   self->info.hidden_size = p->hidden_size;
   self->info.side_info = p->side_info;
   self->info.n_blocks = p->n_blocks;
-  self->info.adapters = p->adapters != NULL;
+  self->info.adapters = self->model->adapters;
 }
 
 RdCodec *
@@ -348,21 +342,16 @@ rd_learned_new (const gchar * path, guint hidden_size, GError ** error)
   static const RdSettings defaults = { RD_QUALITY_DEFAULT,
     RD_COMPLEXITY_DEFAULT, FALSE
   };
-  RdLearnedParameters *parameters = rd_learned_parameters_load (path, error);
+  const RdLearnedModel *model = rd_learned_model_open (path, error);
   LearnedCodec *self;
 
-  if (!parameters)
+  if (!model)
     return NULL;
-  if (hidden_size != 0 && parameters->hidden_size != hidden_size) {
+  if (hidden_size != 0 && model->p->hidden_size != hidden_size) {
     g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
         "codec file %s is for hidden states of %u values, not of %u", path,
-        parameters->hidden_size, hidden_size);
-    rd_learned_parameters_free (parameters);
-    return NULL;
-  }
-  RdLearnedModel *model = rd_learned_model_new (parameters, error);
-  if (!model) {
-    g_prefix_error (error, "codec file %s: ", path);
+        model->p->hidden_size, hidden_size);
+    rd_learned_model_close (model);
     return NULL;
   }
   self = g_new0 (LearnedCodec, 1);
@@ -370,12 +359,10 @@ rd_learned_new (const gchar * path, guint hidden_size, GError ** error)
   self->coder = rd_coder_new (model);
   self->packer = rd_packer_new ();
   self->codec.klass = &learned_class;
-  self->codec.id = parameters->id;
-  self->codec.hidden_size = parameters->hidden_size;
+  self->codec.id = model->p->id;
+  self->codec.hidden_size = model->p->hidden_size;
   self->codec.limit = G_MAXFLOAT;
   set_info (self);
-  /* The coder has no use for them. */
-  g_clear_pointer (&parameters->adapters, rd_learned_adapters_free);
   learned_set (&self->codec, &defaults);
   return &self->codec;
 }

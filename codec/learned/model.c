@@ -1,5 +1,6 @@
 /* From parameters to what coding needs: packed matrices, tables, costs, steps. */
 #include "codec/learned/model.h"
+#include "codec/file-cache.h"
 
 #include <string.h>
 
@@ -206,4 +207,45 @@ rd_learned_model_free (RdLearnedModel * model)
   rd_learned_parameters_free (model->p);
   g_free (model->bits);
   g_free (model);
+}
+
+/* ---- of files ---- */
+
+static gpointer
+load_file (const gchar * path, GError ** error)
+{
+  RdLearnedParameters *parameters = rd_learned_parameters_load (path, error);
+  RdLearnedModel *model;
+
+  if (!parameters)
+    return NULL;
+  model = rd_learned_model_new (parameters, error);
+  if (!model) {
+    g_prefix_error (error, "codec file %s: ", path);
+    return NULL;
+  }
+  model->adapters = parameters->adapters != NULL;
+  g_clear_pointer (&parameters->adapters, rd_learned_adapters_free);
+  return model;
+}
+
+static void
+free_file (gpointer model)
+{
+  rd_learned_model_free (model);
+}
+
+static RdFileCache files = {.load = load_file,.free = free_file };
+
+const RdLearnedModel *
+rd_learned_model_open (const gchar * path, GError ** error)
+{
+  return rd_file_cache_open (&files, path, error);
+}
+
+void
+rd_learned_model_close (const RdLearnedModel * model)
+{
+  if (model)
+    rd_file_cache_close (&files, (gpointer) model);
 }

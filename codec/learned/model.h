@@ -22,6 +22,7 @@ typedef struct
 struct _RdLearnedModel
 {
   RdLearnedParameters *p;       /* owned */
+  gboolean adapters;            /* whether the file has some; rd_learned_model_open() drops them */
   RdTables *tables;
   RdAnalyses *analyses;         /* owned; rd_learned_model_analysis() */
   RdMatrix *synthesis[RD_LEARNED_SETS];
@@ -30,6 +31,11 @@ struct _RdLearnedModel
   gfloat *inverse_scale[RD_LEARNED_SETS];       /* (D) 1 / standard deviations */
   gfloat *bits;                 /* (2, RD_LEARNED_SCALES, RD_TRELLIS_COSTS) lambda times bits of the trellis' tables */
 };
+
+/** rd_learned_model_open: of the codec file at @path, without its adapters, of which coding has no use; the same for all who have it open. Errors name
+ * the file. rd_learned_model_close() gives it back. */
+const RdLearnedModel *rd_learned_model_open (const gchar * path, GError ** error);
+void rd_learned_model_close (const RdLearnedModel * model);
 
 /** RdSteps: steps of one set at one level. (D) each. */
 typedef struct

@@ -17,7 +17,8 @@ typedef struct
   gsize replay_bytes;           /* 0 = whatever the whole context needs */
   gsize max_payload_size;       /* datagram bytes; a larger frame is cut (tokens, then fragments); 0 = no limit (byte streams) */
 } RdSenderConfig;
-#define RD_SENDER_CONFIG_DEFAULT { TRUE, 65536, 10 * G_USEC_PER_SEC, 2 * G_USEC_PER_SEC, 0, 256, 0, 0 }
+#define RD_SENDER_KEY_INT_MAX 256
+#define RD_SENDER_CONFIG_DEFAULT { TRUE, 65536, 10 * G_USEC_PER_SEC, 2 * G_USEC_PER_SEC, 0, RD_SENDER_KEY_INT_MAX, 0, 0 }
 
 /** RdStates: one encoded group of rows to send. */
 typedef struct

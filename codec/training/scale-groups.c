@@ -194,7 +194,7 @@ rd_scale_groups_new (gsize hidden_size, guint64 seed, GError ** error)
   RdScaleGroups *model = g_new0 (RdScaleGroups, 1);
 
   model->base = (RdScaleModel) {
-  &groups_class, hidden_size};
+  &groups_class, hidden_size, 0};
   model->n_groups = (guint) MIN (hidden_size, RD_SCALE_GROUPS);
   model->hidden = MAX (hidden_size / 2, MIN_HIDDEN);
   lay_out (model);

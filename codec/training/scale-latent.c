@@ -272,7 +272,7 @@ rd_scale_latent_new (gsize hidden_size, const RdPriorClass * prior,
   RdScaleLatent *model = g_new0 (RdScaleLatent, 1);
 
   model->base = (RdScaleModel) {
-  &latent_class, hidden_size};
+  &latent_class, hidden_size, LATENTS};
   model->prior = prior;
   model->derived = g_new (double, LATENTS * prior->n_derived);
   lay_out (model);

@@ -61,6 +61,7 @@ struct _RdScaleModel
 {
   const RdScaleModelClass *klass;
   gsize hidden_size;
+  guint n_latents;              /* of a row; 0 = none */
 };
 
 struct _RdScalePass

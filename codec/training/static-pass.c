@@ -76,6 +76,8 @@ rd_static_pass_new (RdTrainable * trainable, gsize max_tokens, GError ** error)
   p->tables = g_new (guint16, d * RD_BLOCK_ROWS);
   p->mode = g_new (gint32, max_tokens);
   p->token_step = g_new (gint32, max_tokens);
+  p->row_bits = g_new (double, max_tokens);
+  p->end_bits = g_new (double, max_tokens);
   return &p->base;
 }
 
@@ -97,6 +99,8 @@ rd_static_pass_free (RdTrainablePass * pass)
   g_free (p->tables);
   g_free (p->mode);
   g_free (p->token_step);
+  g_free (p->row_bits);
+  g_free (p->end_bits);
   g_free (p);
 }
 

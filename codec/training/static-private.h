@@ -74,6 +74,8 @@ typedef struct
   guint16 *tables;              /* (D, RD_BLOCK_ROWS) */
   gint32 *mode;                 /* (T) as in FORMAT.md */
   gint32 *token_step;           /* (T) 1/8 octave */
+  double *row_bits;             /* (T) of each row's symbols */
+  double *end_bits;             /* (T) of those that the end of its block's stream has outside of the lanes */
   guint knot;                   /* of the level: between this one and the next */
   float fraction;               /* of the way */
   float strength;
@@ -115,7 +117,11 @@ rd_static_raw (const RdStaticPass * pass, gsize t)
   return pass->mode[t] > (gint32) pass->codec->start->n_constants;
 }
 
-/** rd_static_rate: bits, rate_bits, slope, d_value and d_scale from the values, noise, modes and token steps. */
+/** rd_static_rate: bits, rate_bits, wire_bits, slope, d_value and d_scale from the values, noise, modes and token steps. */
 void rd_static_rate (RdStaticPass * pass, RdTrainableJob * job);
+/** rd_static_end: the first coefficient of row @t whose symbol is not in lanes if the job's frames are sent. */
+gsize rd_static_end (const RdStaticPass * pass, const RdTrainableJob * job, gsize t);
+/** rd_static_wire: wire_bits, from bits, row_bits and end_bits. */
+void rd_static_wire (const RdStaticPass * pass, RdTrainableJob * job);
 
 G_END_DECLS

@@ -168,13 +168,16 @@ static void
 rate_row (RdStaticPass * pass, RdTrainableJob * job, gsize t, gsize at)
 {
   const gsize d = pass->codec->base.hidden_size;
-  double bits = 0;
+  const gsize end = rd_static_end (pass, job, t);
+  double bits = 0, before = 0;
 
   for (gsize j = 0; j < d; j++) {
     const gsize i = t * d + j;
     const gint32 k = pass->symbols[j * RD_BLOCK_ROWS + at];
     const guint table = pass->tables[j * RD_BLOCK_ROWS + at];
 
+    if (j == end)
+      before = bits;
     bits += symbol_bits (pass->codec, table, k);
     if (job->noise)
       rate_noisy (pass, job, i, table);
@@ -184,6 +187,8 @@ rate_row (RdStaticPass * pass, RdTrainableJob * job, gsize t, gsize at)
     if (table == 0 || table == RD_LEARNED_SCALES - 1)
       pass->d_scale[i] = 0;
   }
+  pass->row_bits[t] += bits;
+  pass->end_bits[t] = bits - before;
   job->bits += bits;
   if (!job->noise)
     job->rate_bits += bits;
@@ -203,6 +208,8 @@ rd_static_rate (RdStaticPass * pass, RdTrainableJob * job)
     for (gsize t = from; t < from + n; t++) {
       const double side = side_bits (pass, t);
 
+      pass->row_bits[t] = side;
+      pass->end_bits[t] = 0;
       job->bits += side;
       job->rate_bits += side;
       if (!rd_static_raw (pass, t))
@@ -212,4 +219,5 @@ rd_static_rate (RdStaticPass * pass, RdTrainableJob * job)
           pass->slope[i] = pass->d_value[i] = pass->d_scale[i] = 0;
     }
   }
+  rd_static_wire (pass, job);
 }

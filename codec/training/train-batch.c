@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "codec/training/train-private.h"
+#include "codec/training/wire-bits.h"
 
 static gboolean
 run_teacher (RdTraining * t, float *y, gsize n, GError ** error)
@@ -51,6 +52,14 @@ rd_training_prepare (RdTraining * t, gsize index, gsize slot, RdJointJob * job,
       && rd_training_prepare_ids (t, length, slot, job, error);
 }
 
+double
+rd_training_wire_bits (const RdTraining * t, const RdTrainableJob * job,
+    gsize n)
+{
+  return job->wire_bits + rd_wire_session_bits (&t->header, n,
+      MAX (job->frame, 1));
+}
+
 /* ---- validation ---- */
 
 /* The same for every training, so that trainings can be compared. */
@@ -78,7 +87,8 @@ validate_batch (RdTraining * t, gsize first, gsize n, RdTrainPoint * points,
       return FALSE;
     for (gsize i = 0; i < n; i++) {
       points[p].distortion += jobs[i].target.total;
-      points[p].bits += jobs[i].codec.bits;
+      points[p].bits += rd_training_wire_bits (t, &jobs[i].codec,
+          jobs[i].target.n);
     }
   }
   return TRUE;

@@ -57,6 +57,7 @@ run_frames (Evaluation * e, const RdJointJob * job, GError ** error)
       return FALSE;
     e->result.codec_seconds[f] = processor_seconds () - began;
     e->result.bits[f] = codec.bits;
+    e->result.wire_bits[f] = rd_training_wire_bits (&e->t, &codec, codec.n);
   }
   return TRUE;
 }

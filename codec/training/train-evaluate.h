@@ -13,7 +13,8 @@ typedef struct
   double level;
   const float *y;               /* (n, D) behind the last block of the trained model with the codec in it */
   const float *reference;       /* (n, D) of the original model without a codec */
-  double bits[RD_TRAIN_MAX_FRAMES];     /* of all rows, estimated for rounded values, for each frame size; of texts that get them */
+  double bits[RD_TRAIN_MAX_FRAMES];     /* ideal code length of all rows, rounded, for each frame size; of texts that get them */
+  double wire_bits[RD_TRAIN_MAX_FRAMES];        /* estimate of what a session with them is on the wire, everything counted */
   double head_seconds;          /* processor time of the blocks before the codec, for all rows */
   double codec_seconds[RD_TRAIN_MAX_FRAMES];    /* and of codec and estimate, both ways */
 } RdTrainResult;

@@ -79,7 +79,8 @@ count_job (Loop * loop, const RdJointJob * job)
 
   bin->n++;
   mix_into (&bin->distortion, bin->n, KEEP_BIN, job->target.total / tokens);
-  mix_into (&bin->bits, bin->n, KEEP_BIN, job->codec.bits / tokens);
+  mix_into (&bin->bits, bin->n, KEEP_BIN, rd_training_wire_bits (loop->t,
+          &job->codec, job->target.n) / tokens);
   return job->weight * (job->target.total
       + job->lambda * job->codec.rate_bits) / tokens;
 }

@@ -5,6 +5,7 @@
 #include "codec/training/train-rates.h"
 #include "codec/training/train-state.h"
 #include "codec/training/train.h"
+#include "codec/wire/frame.h"
 
 G_BEGIN_DECLS
 
@@ -29,6 +30,7 @@ typedef struct
   gchar *settings;              /* all that the result depends on */
 
   gsize hidden_size;
+  RdHeader header;              /* as that of a session with the codec */
   gint32 *ids;                  /* (batch, T + 1) */
   float *x, *teacher_y, *features;      /* (batch, T, D); features NULL if the start has none */
   float *gradient;
@@ -52,6 +54,8 @@ gchar *rd_train_settings (const RdTraining * t);
 gboolean rd_training_prepare (RdTraining * t, gsize index, gsize slot, RdJointJob * job, GError ** error);
 /** rd_training_prepare_ids: the same of the first @n ids that are in that place already; mixed losses need one more. */
 gboolean rd_training_prepare_ids (RdTraining * t, gsize n, gsize slot, RdJointJob * job, GError ** error);
+/** rd_training_wire_bits: estimate of what the session of @n tokens is that a job was, in frames of @frame: HEADER and END, too. */
+double rd_training_wire_bits (const RdTraining * t, const RdTrainableJob * job, gsize n);
 /** rd_training_validate: losses of the held-out sequences at RD_TRAIN_POINTS rate points. */
 gboolean rd_training_validate (RdTraining * t, RdTrainPoint * points, GError ** error);
 /** rd_training_loop: from the optimiser's step on to the last. */

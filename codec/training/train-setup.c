@@ -87,6 +87,19 @@ open_teacher (RdTraining * t, GError ** error)
   return t->teacher_cache != NULL;
 }
 
+/* What decides how long HEADER is. */
+static void
+fill_header (RdTraining * t, const StModelConfig * config)
+{
+  RdHeader *header = &t->header;
+
+  g_strlcpy (header->codec, t->start->id, sizeof (header->codec));
+  g_strlcpy (header->model_name, config->name, sizeof (header->model_name));
+  header->split_layer = t->start->split_layer;
+  header->hidden_size = config->hidden_size;
+  header->vocab_size = config->vocab_size;
+}
+
 static gboolean
 open_model (RdTraining * t, GError ** error)
 {
@@ -107,6 +120,7 @@ open_model (RdTraining * t, GError ** error)
     return FALSE;
   config = st_model_config (rd_states_model (t->states));
   t->hidden_size = config->hidden_size;
+  fill_header (t, config);
   return rd_check_number ("hidden size of the start", t->start->hidden_size,
       t->hidden_size, t->hidden_size, error)
       && rd_check_number ("tokens of a sequence", options->length, MIN_LENGTH,

@@ -16,7 +16,7 @@ typedef struct
   guint64 n;                    /* sequences so far; without any the rest means nothing */
   double lambda;                /* geometric middle of the part */
   double distortion;            /* nats a token: KL to the teacher, mixed with the loss of labels if that is trained on */
-  double bits;                  /* a token, estimated */
+  double bits;                  /* a token, estimate for the wire; HEADER and END, too */
 } RdTrainBin;
 
 /** RdTrainProgress: after a step. */
@@ -36,7 +36,7 @@ typedef struct
 {
   double lambda, level;
   double distortion;            /* KL to the teacher, nats */
-  double bits;                  /* estimated, rounded as a codec does it */
+  double bits;                  /* estimate for the wire, rounded as a codec does it; HEADER and END, too */
 } RdTrainPoint;
 
 /** RdTrainOptions: what is NULL or 0 without an own note is not there. */

@@ -20,7 +20,9 @@ typedef struct
   guint64 seed;                 /* of the noise; with position and coefficient all that it depends on */
 
   float *y;                     /* (n, D) out: decoded states. May not be @x */
-  gdouble bits;                 /* out: estimate of what all rows cost, side information of the codec's own (latents) included */
+  gdouble bits;                 /* out: ideal code length of all rows, side information of the codec's own (latents) included */
+  gdouble wire_bits;            /* out: estimate of what they are on the wire in frames of @frame: @bits, the coder's states and what frames have around
+                                 * them; without HEADER and END */
   gdouble rate_bits;            /* out: what the gradient of bits is taken of (with noise another than @bits, which is of whole numbers) */
 } RdTrainableJob;
 

@@ -1,5 +1,6 @@
 /* Adapters of the language model that a codec file carries. */
 #include "elements/common/gstrdadapters.h"
+#include "codec/file-cache.h"
 #include "codec/learned/parameters.h"
 #include "elements/common/gstrdframes.h"
 #include <string.h>
@@ -21,8 +22,8 @@ take_adapters (const RdLearnedAdapters * from)
   return to;
 }
 
-GstRdAdapters *
-gst_rd_adapters_load (const gchar * path, GError ** error)
+static gpointer
+load_file (const gchar * path, GError ** error)
 {
   g_autoptr (RdLearnedParameters) p = rd_learned_parameters_load (path, error);
   GstRdAdapters *adapters;
@@ -42,16 +43,31 @@ gst_rd_adapters_load (const gchar * path, GError ** error)
   return adapters;
 }
 
-void
-gst_rd_adapters_free (GstRdAdapters * adapters)
+static void
+free_file (gpointer data)
 {
-  if (!adapters)
-    return;
+  GstRdAdapters *adapters = data;
+
   g_free (adapters->path);
   g_free (adapters->id);
   g_free (adapters->model_name);
   g_clear_pointer (&adapters->model, st_model_adapters_unref);
   g_free (adapters);
+}
+
+static RdFileCache files = {.load = load_file,.free = free_file };
+
+const GstRdAdapters *
+gst_rd_adapters_open (const gchar * path, GError ** error)
+{
+  return rd_file_cache_open (&files, path, error);
+}
+
+void
+gst_rd_adapters_close (const GstRdAdapters * adapters)
+{
+  if (adapters)
+    rd_file_cache_close (&files, (gpointer) adapters);
 }
 
 gboolean

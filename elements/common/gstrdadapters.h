@@ -17,10 +17,10 @@ typedef struct
   gfloat gates[RD_CODEC_LEVELS]; /* factor of the adapters at each level */
 } GstRdAdapters;
 
-/** gst_rd_adapters_load: errors (RD_CODEC_ERROR) name the file. */
-GstRdAdapters *gst_rd_adapters_load (const gchar * path, GError ** error);
-void gst_rd_adapters_free (GstRdAdapters * adapters);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstRdAdapters, gst_rd_adapters_free)
+/** gst_rd_adapters_open: of the codec file at @path; the same for all who have it open. Errors (RD_CODEC_ERROR) name the file.
+ * gst_rd_adapters_close() gives it back. */
+const GstRdAdapters *gst_rd_adapters_open (const gchar * path, GError ** error);
+void gst_rd_adapters_close (const GstRdAdapters * adapters);
 
 /** gst_rd_adapters_check: whether the file was made for @model, and for a cut that the blocks @first .. @last - 1 do not go across. @strict: it must be
  * the same model file, not only one of the same sizes. The error names both sides. */

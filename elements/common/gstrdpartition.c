@@ -54,7 +54,7 @@ adapt (GstRdPartition * p, GError ** error)
 
   if (!codec || !codec[0] || rd_codec_is_builtin (codec))
     return TRUE;
-  p->adapters = gst_rd_adapters_load (codec, error);
+  p->adapters = gst_rd_adapters_open (codec, error);
   if (!p->adapters)
     return FALSE;
   if (!p->adapters->model) {
@@ -74,7 +74,7 @@ static void
 close_model (GstRdPartition * p)
 {
   g_clear_pointer (&p->model, st_model_unref);
-  g_clear_pointer (&p->adapters, gst_rd_adapters_free);
+  g_clear_pointer (&p->adapters, gst_rd_adapters_close);
 }
 
 gboolean

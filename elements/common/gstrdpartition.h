@@ -30,7 +30,7 @@ typedef struct
 {
   GstRdSettings settings;        /* as they were when the model was opened */
   StModel *model;
-  GstRdAdapters *adapters;       /* of the settings' codec file, NULL = none */
+  const GstRdAdapters *adapters; /* of the settings' codec file, NULL = none */
   gint level;                    /* atomic: of rows that do not have one; -1 = not known */
   gint first, last;              /* blocks; last exclusive, resolved */
   gboolean embed, output;

@@ -76,7 +76,6 @@ GST_DEBUG_CATEGORY (gst_rd_encoder_debug);
 #define DEFAULT_PACK TRUE
 #define DEFAULT_MAX_PAYLOAD_SIZE 1400
 #define DEFAULT_FRAME_TOKENS 64
-#define DEFAULT_KEY_INT_MAX 256
 #define DEFAULT_WINDOW_BYTES 65536
 #define DEFAULT_PEER_TIMEOUT 10000
 #define DEFAULT_REPLAY_BYTES 0
@@ -431,7 +430,7 @@ install_properties (GObjectClass * klass)
       RD_MAX_FRAME_TOKENS, DEFAULT_FRAME_TOKENS);
   install_uint (klass, PROP_KEY_INT_MAX, "key-int-max", "Key interval",
       "Most tokens from one HEADER to the next; 0 = only where one is needed",
-      G_MAXINT, DEFAULT_KEY_INT_MAX);
+      G_MAXINT, RD_SENDER_KEY_INT_MAX);
   install_uint (klass, PROP_WINDOW_BYTES, "window-bytes", "Window",
       "Most bytes of a session under way without acknowledgement (only with "
       "feedback linked)", G_MAXINT, DEFAULT_WINDOW_BYTES);
@@ -509,7 +508,7 @@ gst_rd_encoder_init (GstRdEncoder * self)
   self->pack = DEFAULT_PACK;
   self->max_payload_size = DEFAULT_MAX_PAYLOAD_SIZE;
   self->frame_tokens = DEFAULT_FRAME_TOKENS;
-  self->key_int_max = DEFAULT_KEY_INT_MAX;
+  self->key_int_max = RD_SENDER_KEY_INT_MAX;
   self->window_bytes = DEFAULT_WINDOW_BYTES;
   self->peer_timeout = DEFAULT_PEER_TIMEOUT;
   self->linger = DEFAULT_LINGER;

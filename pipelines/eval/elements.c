@@ -167,8 +167,10 @@ pull (Elements * self, GError ** error)
       return NULL;
     }
     if (g_get_monotonic_time () > until || gst_app_sink_is_eos (self->sink)) {
-      g_set_error (error, EVAL_ERROR, EVAL_ERROR_STREAM,
-          "rows that went into rdencoder did not come out of rddecoder");
+      /* an element that fails says so before it ends the stream */
+      if (check_bus (self, error))
+        g_set_error (error, EVAL_ERROR, EVAL_ERROR_STREAM,
+            "rows that went into rdencoder did not come out of rddecoder");
       return NULL;
     }
   }

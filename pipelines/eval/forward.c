@@ -42,13 +42,13 @@ eval_model_clear (EvalModel * model)
 {
   g_clear_pointer (&model->head, st_model_unref);
   g_clear_pointer (&model->tail, st_model_unref);
-  g_clear_pointer (&model->adapters, gst_rd_adapters_free);
+  g_clear_pointer (&model->adapters, gst_rd_adapters_close);
   g_clear_pointer (&model->path, g_free);
 }
 
 gboolean
 eval_model_adapt (EvalModel * adapted, const EvalModel * model,
-    GstRdAdapters * adapters, GError ** error)
+    const GstRdAdapters * adapters, GError ** error)
 {
   const gint split = (gint) model->split;
   gboolean good = eval_model_open (adapted, model->path, split,

@@ -14,7 +14,7 @@ typedef struct
   guint split;
   guint threads;
   gchar *path;
-  GstRdAdapters *adapters;      /* both sides run with them; NULL = none */
+  const GstRdAdapters *adapters;      /* both sides run with them; NULL = none */
   const gint *cancel;           /* not NULL */
 } EvalModel;
 
@@ -22,7 +22,7 @@ typedef struct
 gboolean eval_model_open (EvalModel * model, const gchar * path, gint split, guint threads, const gint * cancel, GError ** error);
 void eval_model_clear (EvalModel * model);
 /** eval_model_adapt: @model's file and split again, with @adapters (taken, also after an error). Clear it, also after an error. */
-gboolean eval_model_adapt (EvalModel * adapted, const EvalModel * model, GstRdAdapters * adapters, GError ** error);
+gboolean eval_model_adapt (EvalModel * adapted, const EvalModel * model, const GstRdAdapters * adapters, GError ** error);
 
 /** x (n x hidden size) = hidden states before block split. @level: of the codec file that they are going to be coded with, for the gate of adapters; -1 = not
  * known. */

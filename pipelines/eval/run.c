@@ -25,7 +25,7 @@ adapted_free (gpointer data)
 static EvalAdapted *
 adapted_new (EvalRun * run, const gchar * codec, GError ** error)
 {
-  GstRdAdapters *adapters = gst_rd_adapters_load (codec, error);
+  const GstRdAdapters *adapters = gst_rd_adapters_open (codec, error);
   EvalAdapted *adapted;
 
   if (!adapters)
@@ -34,7 +34,7 @@ adapted_new (EvalRun * run, const gchar * codec, GError ** error)
   adapted->codec = g_strdup (codec);
   adapted->plain = adapters->model == NULL;
   if (adapted->plain)
-    gst_rd_adapters_free (adapters);
+    gst_rd_adapters_close (adapters);
   else if (!eval_model_adapt (&adapted->model, &run->model, adapters, error)) {
     adapted_free (adapted);
     return NULL;

@@ -15,8 +15,9 @@ static const gchar summary[] =
     "Measures what the training whose checkpoint is FILE has reached, on the "
     "windows of a test\nset and, for the accuracy of last words, on passages; "
     "writes it to OUTPUT (JSON).\nMODEL, CODEC and TEXT are those of the "
-    "training. Bits are the trainer's estimate for\nrounded values, not bytes "
-    "of frames.";
+    "training. Bits are the trainer's for\nrounded values: ideal code lengths "
+    "(bpt), and an estimate of what sessions of the windows\nare on the wire "
+    "(wire_bpt).";
 static const gchar description[] =
     "Example:\n"
     "  rdtrain evaluate --model model.gguf --start codec.gguf --text novels \\\n"
@@ -38,7 +39,7 @@ typedef struct
 /* Sums over the texts at one rate point. */
 typedef struct
 {
-  double tokens, bits[RD_TRAIN_MAX_FRAMES];
+  double tokens, bits[RD_TRAIN_MAX_FRAMES], wire_bits[RD_TRAIN_MAX_FRAMES];
   double positions, kl, agree, nll, nll_ref;
   double level, head_seconds, codec_seconds[RD_TRAIN_MAX_FRAMES];
   guint passages, right;
@@ -105,6 +106,7 @@ compare_window (Evaluation * e, const EvalText * text,
   point->head_seconds += result->head_seconds;
   for (guint f = 0; f < e->frames->len; f++) {
     point->bits[f] += result->bits[f];
+    point->wire_bits[f] += result->wire_bits[f];
     point->codec_seconds[f] += result->codec_seconds[f];
   }
   return TRUE;
@@ -198,6 +200,7 @@ add_point (JsonBuilder * builder, const Evaluation * e, guint index)
   add_number (builder, "lambda", g_array_index (e->lambdas, double, index));
   add_number (builder, "level", p->level);
   add_frames (builder, e, "bpt", p->bits, p->tokens);
+  add_frames (builder, e, "wire_bpt", p->wire_bits, p->tokens);
   add_number (builder, "kl", p->kl / p->positions);
   add_number (builder, "perplexity", exp (p->nll / p->positions));
   add_number (builder, "reference_perplexity", exp (p->nll_ref / p->positions));

@@ -1,6 +1,8 @@
 /* Codec files with adapters: both halves run with them or the stream is refused, and the level that is coded with decides on their gate. */
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "codec/codec.h"
 #include "elements/common/gstrdadapters.h"
 #include "elements/common/gstrdcaps.h"
@@ -204,6 +206,62 @@ GST_START_TEST (wrong_files_in_ready)
 
 GST_END_TEST;
 
+/* Overwrites the magic number of the file at @path; if @unseen, so that nothing of its times tells. */
+static void
+damage (const gchar * path, gboolean unseen)
+{
+  struct stat file;
+  FILE *f = g_fopen (path, "r+");
+
+  fail_unless (f != NULL && stat (path, &file) == 0);
+  const struct timespec times[2] = { file.st_atim,
+    {file.st_mtim.tv_sec + !unseen, file.st_mtim.tv_nsec}
+  };
+  fputs ("none", f);
+  fclose (f);
+  assert_equals_int (utimensat (AT_FDCWD, path, times, 0), 0);
+}
+
+static GstStateChangeReturn
+make_ready (const gchar * name, const gchar * setup, const gchar * path,
+    GstElement ** element)
+{
+  *element = st_element (name, setup);
+  g_object_set (*element, "model", st_tiny_path (), "codec", path, NULL);
+  return gst_element_set_state (*element, GST_STATE_READY);
+}
+
+/* What one element has read of a file, another one does not read again, as long as the file stays as it is. */
+GST_START_TEST (one_file_is_read_once)
+{
+  g_autofree gchar *path = rd_test_adapted_file (st_tiny_path (), SPLIT, RANK,
+      SIZE, 1);
+  const GstRdAdapters *first = gst_rd_adapters_open (path, NULL), *second;
+  GstElement *head, *tail;
+
+  assert_equals_int (make_ready ("transformerhead", "split-layer=2", path,
+          &head), GST_STATE_CHANGE_SUCCESS);
+  second = gst_rd_adapters_open (path, NULL);
+  fail_unless (second == first);
+  gst_rd_adapters_close (second);
+  gst_rd_adapters_close (first);
+  damage (path, TRUE);
+  assert_equals_int (make_ready ("transformertail", "layers=(string)2-4", path,
+          &tail), GST_STATE_CHANGE_SUCCESS);
+  gst_element_set_state (tail, GST_STATE_NULL);
+  gst_object_unref (tail);
+  damage (path, FALSE);
+  assert_equals_int (make_ready ("transformertail", "layers=(string)2-4", path,
+          &tail), GST_STATE_CHANGE_FAILURE);
+  gst_element_set_state (tail, GST_STATE_NULL);
+  gst_element_set_state (head, GST_STATE_NULL);
+  gst_object_unref (tail);
+  gst_object_unref (head);
+  g_unlink (path);
+}
+
+GST_END_TEST;
+
 /* ---- levels ---- */
 
 static const gint32 ids[] = { 10, 20, 30, 40, 50, 60, 70, 80 };
@@ -218,7 +276,7 @@ expected_states (gint first, gint second)
     .threads = 1,.deterministic = TRUE
   };
   g_autoptr (StModel) model = st_model_open (st_tiny_path (), &options, NULL);
-  g_autoptr (GstRdAdapters) adapters = gst_rd_adapters_load (adapted, NULL);
+  const GstRdAdapters *adapters = gst_rd_adapters_open (adapted, NULL);
   StKvCache *cache = st_kv_cache_new (model, 0, ST_TYPE_F32, NULL);
   gfloat *x = g_new (gfloat, N_IDS * ST_TINY_HIDDEN), gates[N_IDS];
 
@@ -229,6 +287,7 @@ expected_states (gint first, gint second)
   fail_unless (st_model_run_gated (model, cache, x, N_IDS, ST_REGIME_PREFILL,
           gates, NULL, NULL));
   st_kv_cache_free (cache);
+  gst_rd_adapters_close (adapters);
   return x;
 }
 
@@ -279,7 +338,7 @@ GST_END_TEST;
 
 GST_START_TEST (the_caps_tell)
 {
-  g_autoptr (GstRdAdapters) adapters = gst_rd_adapters_load (adapted, NULL);
+  const GstRdAdapters *adapters = gst_rd_adapters_open (adapted, NULL);
   g_autofree gfloat *x = expected_states (-1, -1);
   GstHarness *h = head_harness ();
   GstRdStateInfo info;
@@ -288,6 +347,7 @@ GST_START_TEST (the_caps_tell)
   g_autoptr (GstCaps) caps = gst_pad_get_current_caps (h->sinkpad);
   fail_unless (gst_rd_state_info_from_caps (&info, caps, NULL));
   assert_equals_string (info.adapters, adapters->id);
+  gst_rd_adapters_close (adapters);
   gst_harness_teardown (h);
 }
 
@@ -397,6 +457,7 @@ adapters_suite (void)
   tcase_add_test (tc, middle_partition);
   tcase_add_test (tc, what_is_refused);
   tcase_add_test (tc, wrong_files_in_ready);
+  tcase_add_test (tc, one_file_is_read_once);
   tcase_add_test (tc, the_head_follows);
   tcase_add_test (tc, the_caps_tell);
   tcase_add_test (tc, the_encoder_tells);

@@ -227,6 +227,13 @@ def test_errors():
     check("id number 1" in run("--codec=int8", status=1, windows=foreign).stderr, "ids of another tokenizer are taken")
 
 
+def test_refused():
+    """What an element says of a stream that it does not take is what is told."""
+    found = run(f"--model={harness.SOURCE_ROOT}/models/files/tiny-english-1m.gguf", "--split=1", "--windows=1",
+                f"--codec={harness.SOURCE_ROOT}/codec/files/rdcodec-tiny-english-1m-split2.gguf", status=1)
+    check("was made for Tiny English" in found.stderr and "did not come out" not in found.stderr, found.stderr)
+
+
 def test_wrong_curve():
     """A comparison that cannot be made costs nothing but itself."""
     done = run("--codec=int8", "--bd-rate=int8,nonsense", "--windows=1", status=1)

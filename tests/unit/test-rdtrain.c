@@ -372,10 +372,17 @@ point_value (JsonArray * points, guint index, const gchar * name)
 }
 
 static double
-point_bits (JsonArray * points, guint index, const gchar * frame)
+frame_bits (JsonArray * points, guint index, const gchar * name,
+    const gchar * frame)
 {
   return json_object_get_double_member (json_object_get_object_member
-      (json_array_get_object_element (points, index), "bpt"), frame);
+      (json_array_get_object_element (points, index), name), frame);
+}
+
+static double
+point_bits (JsonArray * points, guint index, const gchar * frame)
+{
+  return frame_bits (points, index, "bpt", frame);
 }
 
 /* What matters less costs fewer bits and leaves more of a divergence; a hyper-prior's networks see the frame. */
@@ -398,6 +405,11 @@ check_evaluation (void)
           "kl"));
   g_assert_cmpfloat (point_bits (points, 0, "8"), !=, point_bits (points, 0,
           "1"));
+  /* a frame has 11 bytes at the least, and eight tokens share one */
+  g_assert_cmpfloat (frame_bits (points, 0, "wire_bpt", "8"), >,
+      point_bits (points, 0, "8") + 11);
+  g_assert_cmpfloat (frame_bits (points, 0, "wire_bpt", "1"), >,
+      frame_bits (points, 0, "wire_bpt", "8") + 70);
   g_assert_cmpfloat (point_value (points, 0, "reference_perplexity"), ==,
       point_value (points, 1, "reference_perplexity"));
   g_assert_cmpfloat (point_value (points, 0, "perplexity"), >, 1);

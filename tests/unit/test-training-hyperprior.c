@@ -185,6 +185,22 @@ code (RdLearnedParameters * p, const RdTrainableJob * job, guint complexity,
   return rd_test_payload_bits (p, &rows, job->x, &settings, y);
 }
 
+/* Payloads of the job's frames, and 14 bytes around each. */
+static double
+wire (RdLearnedParameters * p, const RdTrainableJob * job)
+{
+  double bits = 0;
+
+  for (gsize at = 0; at < job->n; at += job->frame) {
+    RdTrainableJob frame = *job;
+
+    frame.n = MIN (job->frame, job->n - at);
+    frame.x = job->x + at * D;
+    bits += 14 * 8 + code (p, &frame, RD_LEARNED_SCALAR_COMPLEXITY, NULL);
+  }
+  return bits;
+}
+
 /* Octaves between the networks' shifts and those in whole numbers, the root of the mean square. */
 static double
 shift_error (const RdLearnedNetworks * networks, const RdStaticPass * pass,
@@ -244,9 +260,11 @@ test_export (gconstpointer data)
   g_clear_pointer (&plain->networks, rd_learned_networks_free);
   without = code (plain, &f.job, RD_LEARNED_SCALAR_COMPLEXITY, decoded);
   g_test_message ("%s: %.0f bits, %.0f expected, %.0f without networks, whole "
-      "numbers off by %.4f octaves", name, bits, f.job.bits, without,
-      error_octaves);
+      "numbers off by %.4f octaves; on the wire %.0f, %.0f expected", name,
+      bits, f.job.bits, without, error_octaves, wire (out, &f.job),
+      f.job.wire_bits);
   st_test_near (bits, f.job.bits, 0.01 * f.job.bits);
+  st_test_near (wire (out, &f.job), f.job.wire_bits, 0.01 * f.job.wire_bits);
   g_assert_cmpfloat (bits, <, 0.9 * without);
   g_assert_cmpfloat (error_octaves, <, 0.03);
   for (guint complexity = 2; complexity < 6; complexity += 3) {
