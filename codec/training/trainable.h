@@ -21,6 +21,7 @@ typedef struct
 
   float *y;                     /* (n, D) out: decoded states. May not be @x */
   gdouble bits;                 /* out: estimate of what all rows cost, side information of the codec's own (latents) included */
+  gdouble latent_bits;          /* out: the latents' part of @bits */
   gdouble rate_bits;            /* out: what the gradient of bits is taken of (with noise another than @bits, which is of whole numbers) */
 } RdTrainableJob;
 
