@@ -82,7 +82,7 @@ RdScaleModel *rd_scale_latent_new (gsize hidden_size, const RdPriorClass * prior
 RdScaleModel *rd_scale_groups_new (gsize hidden_size, guint64 seed, GError ** error);
 /** rd_scale_latent_follow: makes a new hyper-prior start from latents that tell of a band of coefficients each, all bands as wide, how far the mean magnitude of
  * its features is from the usual one, and from scales that follow them. @usual (2, latents): at the two @levels (rd_scale_level()). */
-void rd_scale_latent_follow (RdScaleModel * model, const float *usual, const float levels[2]);
+void rd_scale_latent_follow (RdScaleModel * base, const float *usual, const float levels[2]);
 
 /** rd_scale_features: of coefficients @from .. @to - 1 of all rows, out (n, 2 (to - from)): symbols by what they usually are, within
  * +-RD_SCALE_FEATURE_MAX, and their magnitudes, in turn. */
