@@ -99,6 +99,35 @@ rd_coder_latent_tables (RdCoder * coder, gsize n)
           RD_TABLE_PADDING;
 }
 
+/* Features of the encoder's rows as the scalar quantiser would have them, whatever quantiser codes them: networks were trained on those. (n, 2 D) */
+static void
+scalar_features (RdCoder * coder, gsize n, gfloat * features)
+{
+  const gsize d = coder->model->p->hidden_size, w = coder->context.n;
+  g_autofree gint32 *log_step = g_new (gint32, d), *base = g_new (gint32, d);
+  g_autofree gint32 *symbols = g_new0 (gint32, d * w);
+  RdSteps steps = {.log_step = log_step,.base = base };
+  RdContext context = coder->context;
+
+  rd_steps_set (&steps, coder->model, coder->set, coder->level, TRUE);
+  context.scalar = TRUE;
+  context.base = base;
+  for (gsize t = 0; t < n; t++) {
+    if (coder->symbols[t] > (gint32) coder->model->p->n_constants)
+      continue;
+    for (gsize j = 0; j < d; j++) {
+      const gfloat value = coder->coefficients[t * d + j]
+          * rd_exp2_step (-(log_step[j] + context.offset[t]));
+
+      symbols[j * w + t] = (gint32) lrintf (CLAMP (value,
+              -RD_NETWORK_SYMBOL_MAX, RD_NETWORK_SYMBOL_MAX));
+    }
+  }
+  for (gsize t = 0; t < n; t++)
+    rd_network_run_features (coder->networks, &context, symbols, t,
+        features + t * 2 * d);
+}
+
 void
 rd_coder_choose_latents (RdCoder * coder, gsize n)
 {
@@ -110,9 +139,7 @@ rd_coder_choose_latents (RdCoder * coder, gsize n)
     return;
   features = g_new (gfloat, n * 2 * d);
   z = g_new (gfloat, n * latents);
-  for (gsize t = 0; t < n; t++)
-    rd_network_run_features (coder->networks, &coder->context,
-        coder->symbols + 2 * w, t, features + t * 2 * d);
+  scalar_features (coder, n, features);
   rd_latents_run (coder->model->latents, features, n, coder->level, z);
   for (guint i = 0; i < latents; i++)
     for (gsize t = 0; t < w; t++) {

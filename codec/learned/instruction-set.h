@@ -19,6 +19,21 @@ typedef struct
   gsize n_rows;                 /* 1 .. RD_TILE_ROWS */
 } RdTile;
 
+#define RD_NETWORK_COLS 16
+#define RD_NETWORK_ROWS 4
+
+/** RdNetworkTile: a part of a layer in whole numbers: inputs come in pairs, the two of row r at x[r * x_stride + 2 p]. No sum of theirs passes 32 bits. */
+typedef struct
+{
+  const gint16 *panel;          /* (n_pairs, RD_NETWORK_COLS, 2) weights of as many outputs */
+  gsize n_pairs;
+  const gint16 *x;
+  gsize x_stride;
+  gint32 *sum;                  /* RD_NETWORK_COLS outputs of rows that are sum_stride apart */
+  gsize sum_stride;
+  gsize n_rows;                 /* 1 .. RD_NETWORK_ROWS */
+} RdNetworkTile;
+
 struct _RdContext;
 struct _RdTrellis;
 
@@ -34,6 +49,8 @@ typedef struct
   /* rd_trellis_steps(), rd_trellis_run() */
   guint (*steps) (const struct _RdTrellis * trellis, const gfloat * coefficients, gsize n, gfloat * value);
   void (*trellis_run) (const struct _RdTrellis * trellis, const gfloat * value, gint32 * symbols);
+  /* Adds the products of @tile to its sums. */
+  void (*network) (const RdNetworkTile * tile);
 } RdLearnedKernels;
 
 extern const RdLearnedKernels rd_learned_kernels_c, rd_learned_kernels_avx2, rd_learned_kernels_avx512;

@@ -1,5 +1,7 @@
 /* The loops of this folder, compiled once per instruction set: define RD_TARGET, RD_VECTOR_BYTES and RD_KERNELS before. Vectors are the
  * compiler's, so every set does the same operations in the same order. */
+#include <string.h>
+
 #include "codec/learned/exp2.h"
 #include "codec/learned/instruction-set.h"
 #include "codec/learned/trellis.h"
@@ -258,8 +260,77 @@ dequantise (const RdContext * c, const gint32 * symbols, gfloat * coefficients)
   return max <= RD_LEARNED_MAX_SYMBOL;
 }
 
+/* ---- networks ---- */
+
+typedef gint32 IntVec __attribute__((vector_size (RD_VECTOR_BYTES), aligned (4), may_alias));
+typedef gint16 ShortVec __attribute__((vector_size (RD_VECTOR_BYTES), aligned (2), may_alias));
+
+#define VEC_INTS (RD_VECTOR_BYTES / sizeof (gint32))
+#define NETWORK_VECS (RD_NETWORK_COLS / VEC_INTS)
+
+/* For each output its two weights times the pair of inputs that @pair has in its halves. */
+INLINE IntVec
+multiply_pairs (const gint16 * weights, gint32 pair)
+{
+  const IntVec x = pair - (IntVec) { 0 };
+#if RD_VECTOR_BYTES == 64
+  return (IntVec) _mm512_madd_epi16 (_mm512_loadu_si512 (weights), (__m512i) x);
+#elif RD_VECTOR_BYTES == 32
+  return (IntVec) _mm256_madd_epi16 (_mm256_loadu_si256 ((const __m256i *)
+          weights), (__m256i) x);
+#elif defined (__SSE2__)
+  return (IntVec) _mm_madd_epi16 (_mm_loadu_si128 ((const __m128i *) weights),
+      (__m128i) x);
+#else
+  const ShortVec inputs = (ShortVec) x;
+  IntVec sum;
+
+  for (gsize i = 0; i < VEC_INTS; i++)
+    sum[i] = (gint32) weights[2 * i] * inputs[2 * i]
+        + (gint32) weights[2 * i + 1] * inputs[2 * i + 1];
+  return sum;
+#endif
+}
+
+INLINE void
+network_rows (const RdNetworkTile * t, gsize n_rows)
+{
+  IntVec sum[RD_NETWORK_ROWS][NETWORK_VECS];
+  const gint16 *panel = t->panel;
+
+  for (gsize r = 0; r < n_rows; r++)
+    for (gsize v = 0; v < NETWORK_VECS; v++)
+      sum[r][v] = *(const IntVec *) (t->sum + r * t->sum_stride + v * VEC_INTS);
+  for (gsize p = 0; p < t->n_pairs; p++, panel += 2 * RD_NETWORK_COLS)
+    for (gsize r = 0; r < n_rows; r++) {
+      gint32 pair;
+
+      memcpy (&pair, t->x + r * t->x_stride + 2 * p, sizeof pair);
+      for (gsize v = 0; v < NETWORK_VECS; v++)
+        sum[r][v] += multiply_pairs (panel + v * 2 * VEC_INTS, pair);
+    }
+  for (gsize r = 0; r < n_rows; r++)
+    for (gsize v = 0; v < NETWORK_VECS; v++)
+      *(IntVec *) (t->sum + r * t->sum_stride + v * VEC_INTS) = sum[r][v];
+}
+
+static RD_TARGET void
+network (const RdNetworkTile * t)
+{
+  /* constant numbers of rows keep the sums in registers */
+  if (t->n_rows == 4)
+    network_rows (t, 4);
+  else if (t->n_rows == 3)
+    network_rows (t, 3);
+  else if (t->n_rows == 2)
+    network_rows (t, 2);
+  else
+    network_rows (t, 1);
+}
+
 #include "codec/learned/trellis-impl.h"
 
 const RdLearnedKernels RD_KERNELS = {
-  multiply, subtract, context_next, dequantise, steps, trellis_run
+  multiply, subtract, context_next, dequantise, steps, trellis_run,
+  network
 };

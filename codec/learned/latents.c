@@ -134,12 +134,11 @@ run_dense (const Dense * dense, const gfloat * x, gsize n, gfloat level,
 {
   const RdFactor factor = { x, n, dense->inputs, 1 };
 
-  for (gsize i = 0; i < n * dense->outputs; i++) {
-    const gsize o = i % dense->outputs;
-
-    y[i] = (accumulate ? y[i] : 0)
-        + (dense->bias ? dense->bias[o] + level * dense->slope[o] : 0);
-  }
+  if (!accumulate)
+    memset (y, 0, n * dense->outputs * sizeof (gfloat));
+  for (gsize t = 0; t < n && dense->bias; t++)
+    for (gsize o = 0; o < dense->outputs; o++)
+      y[t * dense->outputs + o] += dense->bias[o] + level * dense->slope[o];
   rd_matrix_apply (dense->matrix, &factor, y);
 }
 
@@ -160,7 +159,7 @@ run_norm (const gfloat * x, const gfloat * norm, gsize n, gsize w, gfloat * y)
 /* Row @t of one head, which sees the rows up to it; q, k, v and out (n, w) from the head's first column on. */
 static void
 attend (const gfloat * q, const gfloat * k, const gfloat * v, gsize t,
-    gsize w, gsize dim, gfloat * out)
+    gsize w, gsize dim, gfloat * restrict out)
 {
   gfloat weights[RD_BLOCK_ROWS], most = -G_MAXFLOAT, total = 0;
   const gfloat scale = 1 / sqrtf ((gfloat) dim);
@@ -177,13 +176,13 @@ attend (const gfloat * q, const gfloat * k, const gfloat * v, gsize t,
     weights[s] = expf (weights[s] - most);
     total += weights[s];
   }
-  for (gsize i = 0; i < dim; i++) {
-    gfloat sum = 0;
-
-    for (gsize s = 0; s <= t; s++)
-      sum += weights[s] * v[s * w + i];
-    out[t * w + i] = sum / total;
-  }
+  out += t * w;
+  memset (out, 0, dim * sizeof (gfloat));
+  for (gsize s = 0; s <= t; s++)
+    for (gsize i = 0; i < dim; i++)
+      out[i] += weights[s] * v[s * w + i];
+  for (gsize i = 0; i < dim; i++)
+    out[i] /= total;
 }
 
 /* x (n, w) through a block. @scratch: 6 n w floats. */

@@ -5,16 +5,27 @@
 
 G_BEGIN_DECLS
 
-/** RdNetworkRun: scratch of one thread; rows are those of a context. H = width of the sums. */
+/** RdNetworkPanels: a layer's weights as kernels take them: RD_NETWORK_COLS outputs at a time, pairs of inputs, zeros where there are no more. */
+typedef struct
+{
+  const RdNetworkLayer *layer;
+  gsize n_pairs;
+  gsize width;                  /* outputs, padded */
+  gint16 *weights;              /* (width / RD_NETWORK_COLS, n_pairs, RD_NETWORK_COLS, 2) owned */
+} RdNetworkPanels;
+
+/** RdNetworkRun: scratch of one thread, and the weights; rows are those of a context. */
 typedef struct
 {
   const RdLearnedNetworks *networks;
+  RdNetworkPanels *panels;      /* (n_layers) */
   gsize hidden_size;
   guint level;
   guint group;                  /* whose scales come next */
-  gint32 *sums;                 /* (RD_BLOCK_ROWS, H) */
-  gint16 *hidden[2];            /* (widest layer) of one row */
-  gint16 *features;             /* (2 size of a group, of all for latents) of one row */
+  gsize width;                  /* of rows in the arrays that follow: that of the widest layer, padded */
+  gint32 *sums;                 /* (RD_BLOCK_ROWS, width) autoregressive: of all groups so far */
+  gint32 *outputs;              /* (RD_BLOCK_ROWS, width) of one layer */
+  gint16 *inputs[2];            /* (RD_BLOCK_ROWS, width) of one layer, and of the next */
   gint32 *shift;                /* (D, n) 1/256 octave */
 } RdNetworkRun;
 

@@ -1,5 +1,7 @@
 #include "codec/training/hyper-analysis.h"
 
+#include <string.h>
+
 #include "codec/training/ops.h"
 #include "codec/training/scale-model.h"
 
@@ -74,6 +76,50 @@ rd_analysis_start (const RdAnalysis * analysis, guint64 seed, float deviation)
         i < RD_ANALYSIS_BLOCKS ? 0.7f : 0.7f * deviation);
     if (i < RD_ANALYSIS_BLOCKS)
       start_block (&analysis->blocks[i], seed, 16 * i + 1);
+  }
+}
+
+/* Output @o is input @o alone. */
+static void
+carry (const RdDense * layer, gsize o, float weight)
+{
+  memset (layer->w + o * layer->inputs, 0, layer->inputs * sizeof (float));
+  layer->w[o * layer->inputs + o] = weight;
+}
+
+static void
+silence_blocks (const RdAnalysis * analysis)
+{
+  for (guint i = 0; i < RD_ANALYSIS_BLOCKS; i++) {
+    const RdAnalysisBlock *block = &analysis->blocks[i];
+    const RdDense *down = &block->down;
+
+    memset (block->o, 0, block->width * block->width * sizeof (float));
+    memset (down->w, 0, down->inputs * down->outputs * sizeof (float));
+  }
+}
+
+void
+rd_analysis_follow (const RdAnalysis * analysis, const float *usual,
+    const float levels[2], const float *gain)
+{
+  const RdDense *first = &analysis->in[0];
+  const RdDense *last = &analysis->in[RD_ANALYSIS_BLOCKS];
+  const gsize n = last->outputs, d = first->inputs / 2;
+
+  silence_blocks (analysis);
+  for (gsize b = 0; b < n; b++) {
+    const gsize from = d * b / n, to = d * (b + 1) / n;
+    const float slope = (usual[n + b] - usual[b]) / (levels[1] - levels[0]);
+
+    memset (first->w + b * first->inputs, 0, first->inputs * sizeof (float));
+    for (gsize j = from; j < to; j++)
+      first->w[b * first->inputs + 2 * j + 1] = 1.0f / (float) (to - from);
+    for (guint i = 1; i < RD_ANALYSIS_BLOCKS; i++)
+      carry (&analysis->in[i], b, 1);
+    carry (last, b, gain[b]);
+    last->slope[b] = -gain[b] * slope;
+    last->b[b] = -gain[b] * (usual[b] - slope * levels[0]);
   }
 }
 

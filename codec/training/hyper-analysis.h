@@ -1,4 +1,4 @@
-/* The network that makes latents of a token's coefficients: projections D -> D / 2 -> D / 4 -> D / 8 -> 24 with a transformer block behind each but the last.
+/* The network that makes latents of a token's coefficients: projections D -> D / 2 -> D / 4 -> D / 8 -> latents with a transformer block behind each but the last.
  * Encoders alone run it. T rows; rows of a window see those before them. */
 #pragma once
 #include "codec/training/dense.h"
@@ -44,6 +44,10 @@ typedef struct
 void rd_analysis_lay_out (RdAnalysis * analysis, gsize hidden_size, gsize inputs, gsize outputs, RdArena * arena);
 /** rd_analysis_start: latents of standard deviation about @deviation. */
 void rd_analysis_start (const RdAnalysis * analysis, guint64 seed, float deviation);
+/** rd_analysis_follow: after rd_analysis_start(), for inputs that are features and their magnitudes in turn: latent b becomes gain[b] times what the mean
+ * magnitude of the b-th of as many bands as there are latents is above the usual one; blocks add nothing. @usual: (2, outputs), at two @levels, as RdDensePass
+ * has it. The narrowest block is as wide as there are latents, at least. */
+void rd_analysis_follow (const RdAnalysis * analysis, const float *usual, const float levels[2], const float *gain);
 void rd_analysis_parameters (const RdAnalysis * analysis, RdParameters * parameters);
 void rd_analysis_scratch_lay_out (RdAnalysisScratch * scratch, const RdAnalysis * analysis, gsize t, RdArena * arena);
 

@@ -25,18 +25,79 @@ rd_hyperprior_name (RdHyperpriorKind kind)
   return classes[kind].name;
 }
 
+static void
+clear_contexts (RdLearnedParameters * p, guint set)
+{
+  if (set < rd_learned_parameters_n_sets (p))
+    memset (p->set[set].weights, 0,
+        2 * (gsize) p->hidden_size * sizeof (gint32));
+}
+
+/* Mean magnitude of what networks see of a symbol, for a Laplace distribution of this nominal scale. */
+static double
+usual_feature (double nominal)
+{
+  const double scale = exp2 (nominal);
+
+  return 0.5 / sinh (G_SQRT2 / scale / 2) / (scale + 0.5);
+}
+
+/* Latents begin with what tokens have in common that the static scales do not know. */
+static void
+follow_magnitudes (const RdStatic * codec)
+{
+  static const guint at[2] = { 36, 84 };
+  const float levels[2] = { rd_scale_level (36), rd_scale_level (84) };
+  const gsize d = codec->base.hidden_size, n = rd_scale_latents (d);
+  g_autofree gint32 *log_step = g_new (gint32, d), *base = g_new (gint32, d);
+  g_autofree float *usual = g_new0 (float, 2 * n);
+  RdSteps steps = {.log_step = log_step,.base = base };
+
+  for (guint i = 0; i < 2; i++) {
+    rd_steps_set (&steps, codec->model, codec->set, at[i], TRUE);
+    for (gsize b = 0; b < n; b++) {
+      const gsize from = d * b / n, to = d * (b + 1) / n;
+
+      for (gsize j = from; j < to; j++)
+        usual[i * n + b] += (float) (usual_feature ((double) base[j] / OCTAVE)
+            / (double) (to - from));
+    }
+  }
+  rd_scale_latent_follow (codec->scales, usual, levels);
+}
+
+/* Latents tell what contexts find out, in their place: those that a file has were chosen for scales that do not move. rd_refit() chooses anew. */
+static RdTrainable *
+hyperprior_new (const RdLearnedParameters * start, guint set,
+    RdHyperpriorKind kind, guint64 seed, GError ** error)
+{
+  g_autoptr (RdLearnedParameters) without = rd_learned_parameters_copy (start);
+  RdScaleModel *scales = rd_scale_latent_new (start->hidden_size,
+      kind == RD_HYPERPRIOR_FOURIER ? &rd_prior_fourier : &rd_prior_factorized,
+      seed, error);
+  RdStatic *codec;
+
+  if (scales == NULL)
+    return NULL;
+  clear_contexts (without, set);
+  codec = rd_static_new_with (&classes[kind], without, set, scales, error);
+  if (codec != NULL)
+    follow_magnitudes (codec);
+  return (RdTrainable *) codec;
+}
+
 RdTrainable *
 rd_hyperprior_new (const RdLearnedParameters * start, guint set,
     RdHyperpriorKind kind, guint64 seed, GError ** error)
 {
-  RdScaleModel *scales = kind == RD_HYPERPRIOR_AUTOREGRESSIVE ?
-      rd_scale_groups_new (start->hidden_size, seed, error) :
-      rd_scale_latent_new (start->hidden_size, kind == RD_HYPERPRIOR_FOURIER ?
-      &rd_prior_fourier : &rd_prior_factorized, seed, error);
-  RdStatic *codec = scales == NULL ? NULL :
-      rd_static_new_with (&classes[kind], start, set, scales, error);
+  RdScaleModel *scales;
 
-  return (RdTrainable *) codec;
+  if (kind != RD_HYPERPRIOR_AUTOREGRESSIVE)
+    return hyperprior_new (start, set, kind, seed, error);
+  scales = rd_scale_groups_new (start->hidden_size, seed, error);
+  return scales == NULL ? NULL :
+      (RdTrainable *) rd_static_new_with (&classes[kind], start, set, scales,
+      error);
 }
 
 /* ---- what passes do ---- */
@@ -71,6 +132,7 @@ rd_static_shift (RdStaticPass * p, RdTrainableJob * job)
   }
   p->codec->scales->klass->forward (p->scales, &scales);
   job->bits += scales.bits;
+  job->latent_bits = scales.bits;
   job->rate_bits += scales.rate_bits;
 }
 
@@ -142,5 +204,7 @@ rd_hyperprior_export (RdTrainable * model, const RdTrainableJob * job,
     return FALSE;
   rd_static_export (codec, p);
   p->networks = networks;
+  if (networks->n_latents > 0)
+    clear_contexts (p, codec->set);
   return rd_learned_parameters_check (p, error);
 }

@@ -130,12 +130,12 @@ rd_scale_latent_export (const RdScaleModel * base, guint set,
   }
   for (guint i = 0; i < RD_LATENT_LAYERS; i++)
     rd_export_layer (&model->synthesis[i], bits[i], in[i], networks, i);
-  for (guint c = 0; c < RD_SCALE_LATENTS; c++) {
+  for (guint c = 0; c < model->n_latents; c++) {
     if (!put_table (model, c, &networks->latents[c], error))
       return NULL;
   }
   g_assert (networks->n_analysis ==
-      rd_latents_n_values (base->hidden_size, RD_SCALE_LATENTS));
+      rd_latents_n_values (base->hidden_size, model->n_latents));
   put_analysis (&model->analysis, networks->analysis);
   rd_export_units (networks->units);
   return g_steal_pointer (&networks);

@@ -6,14 +6,19 @@
 #include "codec/training/scale-latent.h"
 #include "models/sampler.h"
 
-#define LATENTS RD_SCALE_LATENTS
 #define LAYERS RD_LATENT_LAYERS
 #define MIN_WIDTH 8
-/* A narrow density around 0 and latents that are mostly 0: they cost a few bits until they are worth more. */
+/* Of latents that follow nothing: a narrow density around 0, and mostly 0. */
 #define START_SCALE 0.15
 #define START_DEVIATION 0.15f
 /* Hidden values of a token whose latents are 0. */
 #define START_BIAS 0.25f
+/* Latents that follow magnitudes: a step of one is what a band of that many coefficients tells of its scale (sqrt (size / 12) steps an e-fold
+ * balance bits of latents and of symbols under a Gaussian; fewer where most symbols are 0), and scales go that share of the way. */
+#define FOLLOW_STEPS 0.2f
+#define FOLLOW_SHARE 0.6f
+#define FOLLOW_SCALE 0.5
+#define LEAST_USUAL 0.1f
 /* The streams of random numbers begin behind the analysis network's. */
 #define SYNTHESIS_STREAM 256
 
@@ -21,13 +26,13 @@ typedef struct
 {
   RdScalePass base;
   float *features;              /* (T, 2 D) */
-  float *z;                     /* (T, LATENTS) before they are whole */
-  float *noisy;                 /* (T, LATENTS) */
-  float *coded;                 /* (T, LATENTS) what the decoder has */
+  float *z;                     /* (T, latents) before they are whole */
+  float *noisy;                 /* (T, latents) */
+  float *coded;                 /* (T, latents) what the decoder has */
   float *hidden[LAYERS - 1];    /* (T, width) */
   float *d[2];                  /* (T, D) */
   float *d_features;            /* (T, 2 D) */
-  double *d_derived;            /* (LATENTS, n_derived) */
+  double *d_derived;            /* (latents, n_derived) */
   RdAnalysisScratch scratch;
   RdArena arena;
 } LatentPass;
@@ -36,9 +41,10 @@ static void
 lay_out (RdScaleLatent * model)
 {
   const gsize d = model->base.hidden_size;
-  gsize width = LATENTS;
+  gsize width = model->n_latents;
 
-  rd_analysis_lay_out (&model->analysis, d, 2 * d, LATENTS, &model->arena);
+  rd_analysis_lay_out (&model->analysis, d, 2 * d, model->n_latents,
+      &model->arena);
   for (guint i = 0; i < LAYERS; i++) {
     const gsize next = i < LAYERS - 1 ?
         MAX (d >> (LAYERS - 1 - i), MIN_WIDTH) : d;
@@ -49,7 +55,7 @@ lay_out (RdScaleLatent * model)
     width = next;
   }
   model->prior_values =
-      rd_arena_take (&model->arena, LATENTS, model->prior->n_values);
+      rd_arena_take (&model->arena, model->n_latents, model->prior->n_values);
 }
 
 static void
@@ -57,7 +63,7 @@ latent_stepped (RdScaleModel * base)
 {
   RdScaleLatent *model = (RdScaleLatent *) base;
 
-  for (gsize c = 0; c < LATENTS; c++)
+  for (gsize c = 0; c < model->n_latents; c++)
     model->prior->derive (model->prior_values + c * model->prior->n_values,
         model->derived + c * model->prior->n_derived);
 }
@@ -86,27 +92,75 @@ latent_parameters (const RdScaleModel * base, RdParameters * parameters)
     rd_dense_parameters (&model->synthesis[i], name, parameters);
   }
   rd_parameters_add (parameters, prior, model->prior_values,
-      rd_arena_padded (LATENTS * model->prior->n_values), FALSE, 1.0f);
+      rd_arena_padded (model->n_latents * model->prior->n_values), FALSE, 1.0f);
   g_assert (parameters->n - first == model->arena.n);
   return first;
 }
 
 static void
-start (RdScaleLatent * model, guint64 seed)
+start (RdScaleLatent * model)
 {
   memset (model->arena.memory, 0, model->arena.n * sizeof (float));
-  rd_analysis_start (&model->analysis, seed, START_DEVIATION);
+  rd_analysis_start (&model->analysis, model->seed, START_DEVIATION);
   for (guint i = 0; i < LAYERS - 1; i++) {
     const RdDense *layer = &model->synthesis[i];
 
-    rd_dense_start (layer, seed, SYNTHESIS_STREAM + i, 1);
+    rd_dense_start (layer, model->seed, SYNTHESIS_STREAM + i, 1);
     for (gsize j = 0; j < layer->outputs; j++)
       layer->b[j] = START_BIAS;
   }
-  for (gsize c = 0; c < LATENTS; c++)
+  for (gsize c = 0; c < model->n_latents; c++)
     model->prior->start (model->prior_values + c * model->prior->n_values,
-        START_SCALE, seed + c);
+        START_SCALE, model->seed + c);
   latent_stepped (&model->base);
+}
+
+/* A unit that gives on one input alone. */
+static void
+carry (const RdDense * layer, gsize o, gsize input, float weight)
+{
+  memset (layer->w + o * layer->inputs, 0, layer->inputs * sizeof (float));
+  layer->w[o * layer->inputs + input] = weight;
+  layer->b[o] = 0;
+}
+
+/* Two units of each layer carry a latent to the last one, what is above 0 and what is below: @octaves for each of its band. */
+static void
+follow_latent (RdScaleLatent * model, gsize latent, float octaves)
+{
+  const RdDense *last = &model->synthesis[LAYERS - 1];
+  const gsize n = model->n_latents, d = model->base.hidden_size;
+
+  for (gsize o = 2 * latent; o < 2 * latent + 2; o++) {
+    const float sign = o % 2 == 0 ? 1 : -1;
+
+    carry (&model->synthesis[0], o, latent, sign);
+    for (guint i = 1; i < LAYERS - 1; i++)
+      carry (&model->synthesis[i], o, o, 1);
+    for (gsize j = d * latent / n; j < d * (latent + 1) / n; j++)
+      last->w[j * last->inputs + o] = sign * octaves;
+  }
+}
+
+void
+rd_scale_latent_follow (RdScaleModel * base, const float *usual,
+    const float levels[2])
+{
+  RdScaleLatent *model = (RdScaleLatent *) base;
+  const gsize n = model->n_latents, d = base->hidden_size;
+  g_autofree float *gain = g_new (float, n);
+
+  for (gsize b = 0; b < n; b++) {
+    const gsize size = d * (b + 1) / n - d * b / n;
+    const float steps = FOLLOW_STEPS * sqrtf ((float) size);
+
+    gain[b] = 2 * steps / MAX (usual[b] + usual[n + b], LEAST_USUAL);
+    follow_latent (model, b, FOLLOW_SHARE / (float) G_LN2 / steps);
+    model->prior->start (model->prior_values + b * model->prior->n_values,
+        FOLLOW_SCALE, model->seed + b);
+  }
+  rd_analysis_follow (&model->analysis, usual, levels, gain);
+  latent_stepped (base);
 }
 
 /* ---- passes ---- */
@@ -118,13 +172,13 @@ lay_out_pass (LatentPass * pass, const RdScaleLatent * model, gsize t)
   RdArena *arena = &pass->arena;
 
   pass->features = rd_arena_take (arena, t, 2 * d);
-  pass->z = rd_arena_take (arena, t, LATENTS);
-  pass->noisy = rd_arena_take (arena, t, LATENTS);
-  pass->coded = rd_arena_take (arena, t, LATENTS);
+  pass->z = rd_arena_take (arena, t, model->n_latents);
+  pass->noisy = rd_arena_take (arena, t, model->n_latents);
+  pass->coded = rd_arena_take (arena, t, model->n_latents);
   for (guint i = 0; i < LAYERS - 1; i++)
     pass->hidden[i] = rd_arena_take (arena, t, model->synthesis[i].outputs);
   for (guint i = 0; i < 2; i++)
-    pass->d[i] = rd_arena_take (arena, t, MAX (d, LATENTS));
+    pass->d[i] = rd_arena_take (arena, t, MAX (d, model->n_latents));
   pass->d_features = rd_arena_take (arena, t, 2 * d);
   rd_analysis_scratch_lay_out (&pass->scratch, &model->analysis, t, arena);
 }
@@ -146,7 +200,7 @@ latent_pass_new (const RdScaleModel * base, gsize max_tokens, GError ** error)
   LatentPass *pass = g_new0 (LatentPass, 1);
 
   pass->base.model = base;
-  pass->d_derived = g_new (double, LATENTS * model->prior->n_derived);
+  pass->d_derived = g_new (double, model->n_latents * model->prior->n_derived);
   lay_out_pass (pass, model, max_tokens);
   if (!rd_arena_allocate (&pass->arena, "a hyper-prior", error)) {
     latent_pass_free (&pass->base);
@@ -168,8 +222,8 @@ code (LatentPass * pass, const RdScaleLatent * model, RdScaleJob * job)
 {
   const gsize n_derived = model->prior->n_derived;
 
-  for (gsize i = 0; i < job->n * LATENTS; i++) {
-    const double *derived = model->derived + i % LATENTS * n_derived;
+  for (gsize i = 0; i < job->n * model->n_latents; i++) {
+    const double *derived = model->derived + i % model->n_latents * n_derived;
     double noisy;
 
     pass->noisy[i] = (float) ((double) pass->z[i]
@@ -216,9 +270,9 @@ code_backward (LatentPass * pass, const RdScaleLatent * model,
   float *d_values = rd_arena_gradient (&model->arena, model->prior_values,
       gradient->parameters);
 
-  memset (pass->d_derived, 0, LATENTS * n_derived * sizeof (double));
-  for (gsize i = 0; i < job->n * LATENTS; i++) {
-    const gsize at = i % LATENTS * n_derived;
+  memset (pass->d_derived, 0, model->n_latents * n_derived * sizeof (double));
+  for (gsize i = 0; i < job->n * model->n_latents; i++) {
+    const gsize at = i % model->n_latents * n_derived;
 
     d_z[i] += (float) rd_prior_bits_backward (model->prior,
         model->derived + at, (double) pass->noisy[i], gradient->lambda,
@@ -227,7 +281,7 @@ code_backward (LatentPass * pass, const RdScaleLatent * model,
       rd_prior_bits_backward (model->prior, model->derived + at,
           (double) pass->coded[i], gradient->lambda, pass->d_derived + at);
   }
-  for (gsize c = 0; c < LATENTS && d_values != NULL; c++)
+  for (gsize c = 0; c < model->n_latents && d_values != NULL; c++)
     model->prior->chain (model->prior_values + c * n_values,
         pass->d_derived + c * n_derived, d_values + c * n_values);
 }
@@ -274,13 +328,15 @@ rd_scale_latent_new (gsize hidden_size, const RdPriorClass * prior,
   model->base = (RdScaleModel) {
   &latent_class, hidden_size, LATENTS};
   model->prior = prior;
-  model->derived = g_new (double, LATENTS * prior->n_derived);
+  model->n_latents = rd_scale_latents (hidden_size);
+  model->seed = seed;
+  model->derived = g_new (double, model->n_latents * prior->n_derived);
   lay_out (model);
   if (!rd_arena_allocate (&model->arena, "networks of an entropy model", error)) {
     latent_free (&model->base);
     return NULL;
   }
   lay_out (model);
-  start (model, seed);
+  start (model);
   return &model->base;
 }

@@ -12,10 +12,12 @@ typedef struct
 {
   RdScaleModel base;
   const RdPriorClass *prior;
+  guint n_latents;
+  guint64 seed;                 /* of the start */
   RdAnalysis analysis;
   RdDense synthesis[RD_LATENT_LAYERS];    /* latents -> D / 8 -> D / 4 -> D / 2 -> D */
-  float *prior_values;          /* (RD_SCALE_LATENTS, n_values) */
-  double *derived;              /* (RD_SCALE_LATENTS, n_derived) */
+  float *prior_values;          /* (n_latents, n_values) */
+  double *derived;              /* (n_latents, n_derived) */
   RdArena arena;
 } RdScaleLatent;
 

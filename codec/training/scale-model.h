@@ -70,13 +70,20 @@ struct _RdScalePass
   float hidden_max;             /* largest hidden value in all forwards so far of what decoders run */
 };
 
-/** RD_SCALE_LATENTS: channels of a hyper-prior's latent. */
-#define RD_SCALE_LATENTS 24
+/** rd_scale_latents: channels of a hyper-prior's latent: few, for each costs a bit and a half a token. */
+static inline guint
+rd_scale_latents (gsize hidden_size)
+{
+  return (guint) MIN (MAX (hidden_size / 64, 2), hidden_size);
+}
 
 /** rd_scale_latent_new: a hyper-prior, its latents coded under @prior. rd_scale_groups_new: groups of coefficients from those before them. All that is
  * random at the start depends on @seed. Freed by klass->free(). Error ST_MODEL_ERROR_MEMORY. */
 RdScaleModel *rd_scale_latent_new (gsize hidden_size, const RdPriorClass * prior, guint64 seed, GError ** error);
 RdScaleModel *rd_scale_groups_new (gsize hidden_size, guint64 seed, GError ** error);
+/** rd_scale_latent_follow: makes a new hyper-prior start from latents that tell of a band of coefficients each, all bands as wide, how far the mean magnitude of
+ * its features is from the usual one, and from scales that follow them. @usual (2, latents): at the two @levels (rd_scale_level()). */
+void rd_scale_latent_follow (RdScaleModel * base, const float *usual, const float levels[2]);
 
 /** rd_scale_features: of coefficients @from .. @to - 1 of all rows, out (n, 2 (to - from)): symbols by what they usually are, within
  * +-RD_SCALE_FEATURE_MAX, and their magnitudes, in turn. */

@@ -199,7 +199,7 @@ rd_static_rate (RdStaticPass * pass, RdTrainableJob * job)
 {
   const gsize d = pass->codec->base.hidden_size;
 
-  job->bits = job->rate_bits = 0;
+  job->bits = job->rate_bits = job->latent_bits = 0;
   rd_static_shift (pass, job);
   for (gsize from = 0; from < job->n; from += RD_BLOCK_ROWS) {
     const gsize n = MIN (RD_BLOCK_ROWS, job->n - from);

@@ -23,6 +23,7 @@ typedef struct
   gdouble bits;                 /* out: ideal code length of all rows, side information of the codec's own (latents) included */
   gdouble wire_bits;            /* out: estimate of what they are on the wire in frames of @frame: @bits, the coder's states and what frames have around
                                  * them; without HEADER and END */
+  gdouble latent_bits;          /* out: the latents' part of @bits */
   gdouble rate_bits;            /* out: what the gradient of bits is taken of (with noise another than @bits, which is of whole numbers) */
 } RdTrainableJob;
 

@@ -1,6 +1,6 @@
 /* What networks are worth to a codec file as it is: trains each entropy model's networks on hidden states of some text, everything else of the file fixed, and
- * prints the bits a token of other text at two qualities, beside the file's own: the trainer's estimate, and where files can hold the networks the real bytes of
- * 64-token payloads by both quantisers, before and after tables and contexts were fitted anew.
+ * prints the bits a token of other text at two qualities, beside the file's own: the trainer's estimate, latents' share of it in brackets, that of other frames, and
+ * the real bytes of 64-token payloads by both quantisers, before and after tables and contexts were fitted anew.
  *
  * usage: bench-entropy-models MODEL CODEC TEXT OTHER-TEXT STEPS [NAME...]      one thread; a step is a sequence of 512 tokens
  * NAME: an entropy model; "bias": the autoregressive one, of which nothing but the last layers' biases is trained. */
@@ -79,6 +79,12 @@ keep_fixed (const RdParameters * parameters, gboolean bias, float *gradient)
   }
 }
 
+static gboolean
+has_latents (const gchar * name)
+{
+  return g_str_has_prefix (name, "hyperprior-");
+}
+
 static RdTrainableJob
 job_of (const Bench * b, const float *x, gsize sequence, guint level, float *y)
 {
@@ -88,19 +94,26 @@ job_of (const Bench * b, const float *x, gsize sequence, guint level, float *y)
         (float) level,.frame = FRAME,.seed = sequence,.y = y};
 }
 
-static double
-other_bits (const Bench * b, RdTrainablePass * pass, guint level, float *y)
+/* Of the other text in frames of @frame tokens. */
+static void
+print_bits (const Bench * b, RdTrainablePass * pass, gsize frame, float *y)
 {
-  double bits = 0;
+  const double tokens = OTHER_SEQUENCES * LENGTH;
 
-  for (gsize i = 0; i < OTHER_SEQUENCES; i++) {
-    RdTrainableJob job = job_of (b, b->other, i, level, y);
+  for (guint l = 0; l < G_N_ELEMENTS (levels); l++) {
+    double bits = 0, latents = 0;
 
-    if (!pass->trainable->klass->forward (pass, &job, NULL))
-      g_error ("states are not finite");
-    bits += job.bits;
+    for (gsize i = 0; i < OTHER_SEQUENCES; i++) {
+      RdTrainableJob job = job_of (b, b->other, i, levels[l], y);
+
+      job.frame = frame;
+      if (!pass->trainable->klass->forward (pass, &job, NULL))
+        g_error ("states are not finite");
+      bits += job.bits / tokens;
+      latents += job.latent_bits / tokens;
+    }
+    g_print (" %8.2f (%5.2f)", bits, latents);
   }
-  return bits / (OTHER_SEQUENCES * LENGTH);
 }
 
 static gboolean
@@ -187,7 +200,7 @@ print_coded (const Bench * b, RdLearnedParameters * p, const gchar * what,
 
       if (bits < 0)
         return FALSE;
-      g_print (" %8.2f", bits);
+      g_print (" %8.2f        ", bits);
     }
     g_print ("\n");
   }
@@ -225,7 +238,7 @@ try_file (const Bench * b, RdTrainable * model, const gchar * name,
   const RdTrainableJob job = job_of (b, b->x, 0, 0, NULL);
   g_autoptr (RdLearnedParameters) p = NULL;
 
-  if (!g_str_equal (name, "static") && !g_str_equal (name, "autoregressive"))
+  if (g_str_equal (name, "bias"))
     return TRUE;
   p = rd_learned_parameters_copy (b->codec);
   return rd_trainable_export (model, &job, p, error)
@@ -256,10 +269,15 @@ try_model (const Bench * b, const gchar * name, gboolean contexts,
       || train (b, model, pass, bias, y, error));
   if (good) {
     g_print ("%-22s %-9s", name, contexts ? "contexts" : "none");
-    for (guint i = 0; i < G_N_ELEMENTS (levels); i++)
-      g_print (" %8.2f", other_bits (b, pass, levels[i], y));
+    print_bits (b, pass, FRAME, y);
     g_print ("   %.0f s\n", cpu_seconds () - began);
-    good = !contexts || try_file (b, model, name, error);
+    for (gsize frame = 8; frame > 0 && has_latents (name); frame /= 8) {
+      g_print ("  frames of %-20" G_GSIZE_FORMAT, frame);
+      print_bits (b, pass, frame, y);
+      g_print ("\n");
+    }
+    good = (!contexts && !has_latents (name))
+        || try_file (b, model, name, error);
   }
   if (pass != NULL)
     model->klass->pass_free (pass);
@@ -288,13 +306,15 @@ run (Bench * b, gchar ** argv, gint argc, GError ** error)
     return FALSE;
   b->steps = g_ascii_strtoull (argv[5], NULL, 10);
   g_print ("# %.0f s for states\n", cpu_seconds ());
-  g_print ("%-22s %-9s %8s %8s\n", "networks", "contexts", "q 32", "q 50");
+  g_print ("%-22s %-9s %8s %16s\n", "networks", "contexts", "q 32", "q 50");
   for (guint contexts = 0; contexts < 2; contexts++) {
     if (!try_model (b, "static", contexts, error))
       return FALSE;
   }
   for (gint i = 6; i < argc; i++) {
-    for (guint contexts = 0; contexts < 2; contexts++) {
+    /* hyper-priors train without */
+    for (guint contexts = 0; contexts < (has_latents (argv[i]) ? 1 : 2);
+        contexts++) {
       if (!try_model (b, argv[i], contexts, error))
         return FALSE;
     }

@@ -1,5 +1,5 @@
-/* Processor time of the learned codec and of its parts, of single-token and of 64-token frames, and as a share of what the model's head takes, all in one
- * interleaved run on one thread.
+/* Processor time of the learned codec and of its parts, of single-token and of 64-token frames, and as a share of what the model's head takes - a long prefill
+ * in the case of parts and of frames of 64 tokens, a token after the other in that of frames of one -, all in one interleaved run on one thread.
  *
  * usage: bench-learned CODEC.gguf [MODEL.gguf] [BITS]    BITS a token to aim at (900). Without the model, states are drawn at random. */
 #include "codec/entropy/rans.h"
@@ -16,6 +16,8 @@
 #define ROUNDS 7
 #define N_BLOCKS (TOKENS / RD_BLOCK_ROWS)
 #define DEFAULT_BITS 900
+/* Of the head, one after the other. */
+#define STEPS 32u
 
 static const guint complexities[] =
     { 0, RD_COMPLEXITY_DEFAULT, RD_COMPLEXITY_MAX };
@@ -45,6 +47,7 @@ typedef struct _Task
   gchar *name;
   void (*run) (Bench * bench, const struct _Task * task);
   guint frame, complexity;
+  guint tokens;                 /* that it runs */
   gdouble ns[ROUNDS];           /* a token */
   gdouble bits, ideal;
 } Task;
@@ -254,6 +257,40 @@ run_rans_decode (Bench * b, const Task * task)
   }
 }
 
+/* Those of a codec file with networks: what both sides run, and then what encoders alone do for latents. */
+static void
+run_networks (Bench * b, const Task * task)
+{
+  RdCoder *coder = b->coder;
+
+  for (guint t = 0; t < TOKENS; t += task->frame) {
+    const gint32 *symbols = b->symbols + t / RD_BLOCK_ROWS * block_symbols (b);
+
+    memcpy (coder->context.offset, b->offsets + t,
+        task->frame * sizeof (gint32));
+    coder->context.n = task->frame;
+    rd_network_run_start (coder->networks, &coder->context, b->level, symbols);
+    for (gsize j = 0; j < b->d; j++)
+      rd_network_run_next (coder->networks, &coder->context, symbols, j);
+  }
+}
+
+static void
+run_latents (Bench * b, const Task * task)
+{
+  RdCoder *coder = b->coder;
+
+  for (guint t = 0; t < TOKENS; t += task->frame) {
+    memcpy (coder->context.offset, b->offsets + t,
+        task->frame * sizeof (gint32));
+    rd_coder_set_rows (coder, task->frame);
+    memcpy (coder->symbols,
+        b->symbols + t / RD_BLOCK_ROWS * block_symbols (b),
+        (b->d + 2) * task->frame * sizeof (gint32));
+    rd_coder_choose_latents (coder, task->frame);
+  }
+}
+
 /* ---- head ---- */
 
 static void
@@ -267,6 +304,21 @@ run_head (Bench * b, const Task * task)
       || !st_model_run (b->model, b->cache, b->y, TOKENS, ST_REGIME_PREFILL,
           NULL, &error))
     fail (error);
+}
+
+/* Behind what run_head() left. */
+static void
+run_head_steps (Bench * b, const Task * task)
+{
+  g_autoptr (GError) error = NULL;
+
+  st_kv_cache_truncate (b->cache, TOKENS - task->tokens);
+  for (guint t = TOKENS - task->tokens; t < TOKENS; t++) {
+    if (!st_model_embed (b->model, b->ids + t, 1, b->y, &error)
+        || !st_model_run (b->model, b->cache, b->y, 1, ST_REGIME_STEP, NULL,
+            &error))
+      fail (error);
+  }
 }
 
 static void
@@ -337,7 +389,8 @@ add_task (GPtrArray * tasks, gchar * name, void (*run) (Bench *,
   Task *task = g_new0 (Task, 1);
 
   *task = (Task) {
-  .name = name,.run = run,.frame = frame,.complexity = complexity};
+  .name = name,.run = run,.frame = frame,.complexity = complexity,.tokens =
+        run == run_head_steps ? STEPS : TOKENS};
   g_ptr_array_add (tasks, task);
 }
 
@@ -346,8 +399,10 @@ make_tasks (const Bench * b)
 {
   GPtrArray *tasks = g_ptr_array_new ();
 
-  if (b->model)
+  if (b->model) {
     add_task (tasks, g_strdup ("head, prefill"), run_head, 64, 0);
+    add_task (tasks, g_strdup ("head, one by one"), run_head_steps, 1, 0);
+  }
   for (guint f = 0; f < G_N_ELEMENTS (frames); f++)
     for (guint c = 0; c < G_N_ELEMENTS (complexities); c++) {
       add_task (tasks, g_strdup_printf ("encode, complexity %u, frames of %u",
@@ -362,6 +417,13 @@ make_tasks (const Bench * b)
   add_task (tasks, g_strdup ("  contexts"), run_contexts, 64, 0);
   add_task (tasks, g_strdup ("  rANS encode"), run_rans_encode, 64, 0);
   add_task (tasks, g_strdup ("  rANS decode"), run_rans_decode, 64, 0);
+  for (guint f = 0; f < G_N_ELEMENTS (frames) && b->coder->networks; f++) {
+    add_task (tasks, g_strdup_printf ("  networks, frames of %u", frames[f]),
+        run_networks, frames[f], 0);
+    if (b->coder->n_latents > 0)
+      add_task (tasks, g_strdup_printf ("  networks for latents, frames of %u",
+              frames[f]), run_latents, frames[f], 0);
+  }
   return tasks;
 }
 
@@ -384,11 +446,12 @@ median (Task * task)
 static void
 report (const Bench * b, GPtrArray * tasks)
 {
-  gdouble head = b->model ? median (tasks->pdata[0]) : 0, encode = 0;
+  gdouble prefill = b->model ? median (tasks->pdata[0]) : 0;
+  gdouble step = b->model ? median (tasks->pdata[1]) : 0, encode = 0;
 
   for (guint i = 0; i < tasks->len; i++) {
     Task *task = tasks->pdata[i];
-    gdouble ns = median (task);
+    gdouble ns = median (task), head = task->frame == 1 ? step : prefill;
 
     g_print ("%-38s %9.0f %8.2f", task->name, ns, ns / b->d);
     if (head > 0)
@@ -413,7 +476,7 @@ measure (Bench * b, GPtrArray * tasks)
       gdouble begin = now_ns ();
 
       task->run (b, task);
-      task->ns[round] = (now_ns () - begin) / TOKENS;
+      task->ns[round] = (now_ns () - begin) / task->tokens;
     }
   for (guint i = 0; i < tasks->len; i++)
     if (((Task *) tasks->pdata[i])->run == run_encode)

@@ -1,4 +1,5 @@
 /* Networks in codec files: what is read is what was written, what is wrong gets an error that names file and key, and sums have room for any input. */
+#include "codec/learned/instruction-set.h"
 #include "codec/learned/network-run.h"
 #include "models/gguf/gguf-writer.h"
 #include "tests/support/learned-tools.h"
@@ -11,6 +12,7 @@
 #define GROUPS 4
 #define WIDTH 6
 #define LATENTS 3
+#define CANARY 0x5a
 
 static void
 fill (RdLearnedNetworks * n)
@@ -334,6 +336,61 @@ test_extremes (void)
   rd_network_run_free (run);
 }
 
+/* ---- kernels ---- */
+
+/* Weights and inputs as large as files and layers have them, but for sums that pass 32 bits. */
+static void
+check_kernel (const gchar * set, GRand * rand, gsize pairs, gsize n)
+{
+  const gsize x_stride = 2 * pairs + (gsize) g_rand_int_range (rand, 0, 5);
+  const gsize sum_stride =
+      RD_NETWORK_COLS + (gsize) g_rand_int_range (rand, 0, 5);
+  const gsize n_sums = (RD_NETWORK_ROWS + 1) * sum_stride;
+  const gint32 most = pairs > 4 ? 1000 : 32767;
+  g_autofree gint16 *panel = g_new (gint16, pairs * 2 * RD_NETWORK_COLS + 1);
+  g_autofree gint16 *x = g_new (gint16, (RD_NETWORK_ROWS + 1) * x_stride + 1);
+  g_autofree gint32 *sum = g_new (gint32, n_sums);
+  g_autofree gint32 *expected = g_new (gint32, n_sums);
+  const RdNetworkTile tile = { panel, pairs, x, x_stride, sum, sum_stride, n };
+
+  for (gsize i = 0; i < pairs * 2 * RD_NETWORK_COLS; i++)
+    panel[i] = (gint16) g_rand_int_range (rand, -most, most + 1);
+  for (gsize i = 0; i < n * x_stride; i++)
+    x[i] = (gint16) g_rand_int_range (rand, -4095, 4096);
+  memset (sum, CANARY, n_sums * sizeof *sum);
+  for (gsize t = 0; t < n; t++)
+    for (gsize o = 0; o < RD_NETWORK_COLS; o++)
+      sum[t * sum_stride + o] = g_rand_int_range (rand, -1000000, 1000001);
+  memcpy (expected, sum, n_sums * sizeof *sum);
+  for (gsize t = 0; t < n; t++)
+    for (gsize o = 0; o < RD_NETWORK_COLS; o++)
+      for (gsize i = 0; i < 2 * pairs; i++)
+        expected[t * sum_stride + o] += x[t * x_stride + i]
+            * panel[(i / 2 * RD_NETWORK_COLS + o) * 2 + i % 2];
+  rd_learned_kernels ()->network (&tile);
+  if (memcmp (sum, expected, n_sums * sizeof *sum) != 0)
+    g_error ("%s: %u rows, %u pairs", set, (guint) n, (guint) pairs);
+}
+
+/* Against plain loops, and what is between the rows stays. */
+static void
+test_kernels (void)
+{
+  static const gchar *const sets[] = { "c", "avx2", "avx512" };
+  static const gsize pairs[] = { 0, 1, 2, 3, 4, 36, 144, 257 };
+  g_autoptr (GRand) rand = g_rand_new_with_seed (g_test_rand_int ());
+
+  for (guint s = 0; s < G_N_ELEMENTS (sets); s++) {
+    if (!rd_rans_force_instruction_set (sets[s]))
+      continue;
+    for (guint i = 0; i < G_N_ELEMENTS (pairs); i++)
+      for (gsize n = 1; n <= RD_NETWORK_ROWS; n++)
+        for (guint round = 0; round < 4; round++)
+          check_kernel (sets[s], rand, pairs[i], n);
+  }
+  g_assert_true (rd_rans_force_instruction_set (NULL));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -343,5 +400,6 @@ main (int argc, char **argv)
   g_test_add_func ("/learned/networks/wrong-analysis", test_wrong_analysis);
   g_test_add_func ("/learned/networks/wrong-shapes", test_wrong_shapes);
   g_test_add_func ("/learned/networks/extremes", test_extremes);
+  g_test_add_func ("/learned/networks/kernels", test_kernels);
   return g_test_run ();
 }

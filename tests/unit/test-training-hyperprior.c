@@ -83,7 +83,7 @@ forward (Fixture * f)
   g_assert_no_error (error);
 }
 
-/* The static codec, and some bits for latents. */
+/* Values are the static codec's. So are the bits without latents; with them scales follow the tokens from the start. */
 static void
 test_start (void)
 {
@@ -95,7 +95,7 @@ test_start (void)
     double bits = 0, rate_bits = 0;
 
     for (guint i = 0; names[i] != NULL; i++) {
-      const double latents = g_str_has_prefix (names[i], "hyper") ? 25 * N : 0;
+      const gboolean latents = g_str_has_prefix (names[i], "hyper");
       Fixture f;
 
       fixture_init (&f, names[i]);
@@ -106,13 +106,15 @@ test_start (void)
         bits = f.job.bits;
         rate_bits = f.job.rate_bits;
       }
-      g_test_message ("%s: %.0f bits, of the gradient %.0f", names[i],
-          f.job.bits, f.job.rate_bits);
+      g_test_message ("%s: %.0f bits, %.0f of latents, of the gradient %.0f",
+          names[i], f.job.bits, f.job.latent_bits, f.job.rate_bits);
       g_assert_cmpmem (f.y, N * D * sizeof (float), y, N * D * sizeof (float));
-      g_assert_cmpfloat (f.job.bits, >=, bits);
-      g_assert_cmpfloat (f.job.bits, <=, bits + latents);
-      g_assert_cmpfloat (f.job.rate_bits, >=, rate_bits);
-      g_assert_cmpfloat (f.job.rate_bits, <=, rate_bits + latents);
+      g_assert_true (latents == (f.job.latent_bits > 0));
+      g_assert_cmpfloat (f.job.bits, <=, latents ? 0.9 * bits : bits);
+      g_assert_cmpfloat (f.job.rate_bits, <=, latents ? 0.9 * rate_bits :
+          rate_bits);
+      if (!latents)
+        g_assert_cmpfloat (f.job.bits, ==, bits);
       fixture_clear (&f);
     }
   }
@@ -156,17 +158,43 @@ train (Fixture * f, guint steps)
 static void
 test_training (gconstpointer data)
 {
-  double before;
+  double without, before;
   Fixture f;
 
+  fixture_init (&f, RD_STATIC_NAME);
+  f.job.noise = GPOINTER_TO_UINT (data) & 1;
+  forward (&f);
+  without = f.job.bits;
+  fixture_clear (&f);
   fixture_init (&f, rd_hyperprior_name (GPOINTER_TO_UINT (data) >> 1));
   f.job.noise = GPOINTER_TO_UINT (data) & 1;
   forward (&f);
   before = f.job.bits;
   train (&f, 50);
-  g_test_message ("%s: from %.0f bits to %.0f, %u rows", f.model->klass->name,
-      before, f.job.bits, N);
-  g_assert_cmpfloat (f.job.bits, <, 0.9 * before);
+  g_test_message ("%s: from %.0f bits to %.0f, %.0f without networks, %u rows",
+      f.model->klass->name, before, f.job.bits, without, N);
+  g_assert_cmpfloat (f.job.bits, <, before);
+  g_assert_cmpfloat (f.job.bits, <, 0.9 * without);
+  fixture_clear (&f);
+}
+
+/* Where tokens have nothing in common, latents become the same for all, and cost less and less. */
+static void
+test_useless (gconstpointer data)
+{
+  double before;
+  Fixture f;
+
+  fixture_init (&f, rd_hyperprior_name (GPOINTER_TO_UINT (data)));
+  g_free (f.x);
+  f.x = rd_test_rows (N, D, 5);
+  f.job.x = f.x;
+  forward (&f);
+  before = f.job.latent_bits;
+  train (&f, 250);
+  g_test_message ("%s: latents from %.1f bits to %.1f, %u rows",
+      f.model->klass->name, before, f.job.latent_bits, N);
+  g_assert_cmpfloat (f.job.latent_bits, <, 0.3 * before);
   fixture_clear (&f);
 }
 
@@ -406,6 +434,10 @@ main (int argc, char **argv)
       GUINT_TO_POINTER (2), test_training);
   g_test_add_data_func ("/training/hyperprior/training/autoregressive",
       GUINT_TO_POINTER (4), test_training);
+  g_test_add_data_func ("/training/hyperprior/useless/factorized",
+      GUINT_TO_POINTER (RD_HYPERPRIOR_FACTORIZED), test_useless);
+  g_test_add_data_func ("/training/hyperprior/useless/fourier",
+      GUINT_TO_POINTER (RD_HYPERPRIOR_FOURIER), test_useless);
   g_test_add_data_func ("/training/hyperprior/export/factorized",
       GUINT_TO_POINTER (RD_HYPERPRIOR_FACTORIZED), test_export);
   g_test_add_data_func ("/training/hyperprior/export/fourier",

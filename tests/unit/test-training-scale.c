@@ -14,7 +14,7 @@
 #define STEP 2e-6
 #define LAMBDA 0.3
 #define LEVEL 40
-#define LATENTS RD_SCALE_LATENTS
+#define LATENTS (rd_scale_latents (D))
 
 /* ---- in double precision ---- */
 
