@@ -196,6 +196,28 @@ open_text (RdScratch * s, GError ** error)
   return s->held_out != NULL && check_long_enough (s, s->held_out, error);
 }
 
+/* ---- a smaller model to begin with ---- */
+
+static gboolean
+grow (RdScratch * s, GError ** error)
+{
+  const StModelOptions whole = {.last_block = -1,.embed = TRUE,.output =
+        TRUE,.threads = 1
+  };
+  g_autoptr (StModel) model = st_model_open (s->options->grow, &whole, error);
+  g_autoptr (RdWeights) from = model ? rd_weights_new (model, 1, error) : NULL;
+
+  if (from == NULL)
+    return FALSE;
+  if (!rd_scratch_model_grow (s->weights, from, error)) {
+    g_prefix_error (error, "%s: ", s->options->grow);
+    return FALSE;
+  }
+  s->grown = g_compute_checksum_for_data (G_CHECKSUM_SHA256,
+      (const guchar *) from->arena.memory, from->n_values * sizeof (float));
+  return TRUE;
+}
+
 /* ---- set-up ---- */
 
 /* All that the bits of a step depend on: the text's id stands for the vocabulary, too. */
@@ -209,11 +231,12 @@ describe (const RdScratch * s)
       g_strdup_printf ("text %s, hidden %u, blocks %u, heads %u, kv-heads %u, "
       "ff %u, context %u, vocabulary %u, length %" G_GSIZE_FORMAT ", batch %"
       G_GSIZE_FORMAT ", warmup %" G_GUINT64_FORMAT
-      ", rate %g, weight-decay %g, " "seed %" G_GUINT64_FORMAT,
+      ", rate %g, weight-decay %g, seed %" G_GUINT64_FORMAT "%s%s",
       rd_corpus_id (s->corpus), shape->hidden_size, shape->n_blocks,
       shape->n_heads, shape->n_kv_heads, shape->ff_size, shape->context_length,
       shape->vocabulary, o->length, o->batch, o->warmup, o->rate,
-      o->weight_decay, o->seed);
+      o->weight_decay, o->seed, s->grown ? ", grown from " : "",
+      s->grown ? s->grown : "");
 }
 
 static gboolean
@@ -229,6 +252,9 @@ make_training (RdScratch * s, GError ** error)
   if (s->weights == NULL)
     return FALSE;
   rd_scratch_model_fill (s->weights, options->seed);
+  if (options->grow != NULL && !grow (s, error))
+    return FALSE;
+  s->settings = describe (s);
   language.weights = s->weights;
   adamw.weight_decay = options->weight_decay;
   s->language = rd_language_new (&language, error);
@@ -271,7 +297,6 @@ set_up (RdScratch * s, GError ** error)
     return FALSE;
   s->checkpoint = options->checkpoint ? g_strdup (options->checkpoint) :
       g_strconcat (options->output, ".checkpoint", NULL);
-  s->settings = describe (s);
   return make_training (s, error) && load_checkpoint (s, error);
 }
 
@@ -286,6 +311,7 @@ clear (RdScratch * s)
   g_clear_pointer (&s->model, st_model_unref);
   g_free (s->checkpoint);
   g_free (s->settings);
+  g_free (s->grown);
 }
 
 /* ---- the result ---- */

@@ -32,6 +32,7 @@ typedef struct
   const gchar *const *held_out; /* likewise; losses are told on it, nothing is trained with it */
   gsize held_out_sequences;     /* of it, at most, evenly spread */
   const gchar *const *excluded; /* NULL-terminated UTF-8 texts: RD_CORPUS_OVERLAP tokens of one in @texts are an error */
+  const gchar *grow;            /* path of a smaller model that the training begins with, as rd_scratch_model_grow() takes it */
   const gchar *output;          /* path of the model */
   StType type;                  /* of its matrices: F32, F16, Q8_0 */
   const gchar *license, *sources;       /* for the file: its licence, what the texts are */

@@ -171,6 +171,8 @@ test_errors (void)
             "--steps=1"}, 1, "/no/such/folder"},
     {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",
             "--vocabulary=30000"}, 1, "the text is too short"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",
+            "--vocabulary=300", "--grow=/no/such/model"}, 1, "/no/such/model"},
     {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1", "--heads=7"}, 1,
         "7 heads"},
     {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",
