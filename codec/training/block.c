@@ -99,8 +99,8 @@ multiply (const RdBlock * block, RdGroup group, const float *x, float *low,
     gsize outputs, inputs;
 
     rd_matrix_shape (&block->weights->config, m, &outputs, &inputs);
-    rd_linear (x, w->matrices[m], block->t, outputs, inputs, accumulate,
-        y[m - first]);
+    rd_linear_by (block->weights->products, x, w->matrices[m], block->t,
+        outputs, inputs, accumulate, y[m - first]);
   }
   if (block->adapters != NULL) {
     const RdAdapterPass pass = adapters_of (block, group);
@@ -163,11 +163,12 @@ multiply_backward (const Backward * b, RdGroup group, const float *x,
     gsize outputs, inputs;
 
     rd_matrix_shape (&weights->config, m, &outputs, &inputs);
-    rd_linear_backward (d, w->matrices[m], b->block->t, outputs, inputs,
-        m > first, d_x);
+    rd_linear_backward_by (weights->products, d, w->matrices[m], b->block->t,
+        outputs, inputs, m > first, d_x);
     if (gradient != NULL && gradient->weights != NULL)
-      rd_linear_backward_weight (d, x, b->block->t, outputs, inputs,
-          rd_weights_gradient (weights, w->matrices[m], gradient->weights));
+      rd_linear_backward_weight_by (weights->products, d, x, b->block->t,
+          outputs, inputs, rd_weights_gradient (weights, w->matrices[m],
+              gradient->weights));
   }
   if (b->block->adapters != NULL) {
     const RdAdapterPass pass = adapters_of (b->block, group);

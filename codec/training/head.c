@@ -80,8 +80,8 @@ logits_of (const RdWeights * weights, const RdHeadScratch * scratch,
 
   rd_norm (x, weights->output_norm, rows, hidden, weights->config.rms_eps,
       scratch->norm);
-  rd_linear (scratch->norm, weights->output, rows, weights->config.vocab_size,
-      hidden, FALSE, logits);
+  rd_linear_by (weights->products, scratch->norm, weights->output, rows,
+      weights->config.vocab_size, hidden, FALSE, logits);
 }
 
 /* The loss of @position, whose logits are row @row of the scratch and become their derivative. */
@@ -145,11 +145,11 @@ head_backward (const RdWeights * weights, const RdHeadScratch * scratch,
   const gboolean values = gradient != NULL && gradient->weights != NULL;
 
   if (values)
-    rd_linear_backward_weight (scratch->logits, scratch->norm, rows, vocab,
-        hidden, rd_weights_gradient (weights, weights->output,
-            gradient->weights));
-  rd_linear_backward (scratch->logits, weights->output, rows, vocab, hidden,
-      FALSE, scratch->norm);
+    rd_linear_backward_weight_by (weights->products, scratch->logits,
+        scratch->norm, rows, vocab, hidden, rd_weights_gradient (weights,
+            weights->output, gradient->weights));
+  rd_linear_backward_by (weights->products, scratch->logits, weights->output,
+      rows, vocab, hidden, FALSE, scratch->norm);
   if (values)
     rd_norm_backward_weight (y, scratch->norm, rows, hidden, eps,
         rd_weights_gradient (weights, weights->output_norm, gradient->weights));

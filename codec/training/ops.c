@@ -1,36 +1,62 @@
-/* Products (OpenBLAS), RMS norm (Zhang and Sennrich 2019) and rotary positions (Su et al. 2021). */
+/* Products, RMS norm (Zhang and Sennrich 2019) and rotary positions (Su et al. 2021). */
 #include "codec/training/ops.h"
 
-#include <cblas.h>
 #include <math.h>
 
 #include "models/kernels/kernels.h"
 
 void
+rd_linear_by (RdProducts products, const float *x, const float *w, gsize t,
+    gsize n, gsize k, gboolean accumulate, float *y)
+{
+  const RdProduct product = {.left = {x, k, FALSE, t},.right =
+      {w, k, FALSE, n},.depth = k,.accumulate = accumulate,.c = y,.stride = n
+  };
+
+  rd_product (products, &product);
+}
+
+void
+rd_linear_backward_by (RdProducts products, const float *d_y, const float *w,
+    gsize t, gsize n, gsize k, gboolean accumulate, float *d_x)
+{
+  const RdProduct product = {.left = {d_y, n, FALSE, t},.right =
+      {w, k, TRUE, k},.depth = n,.accumulate = accumulate,.c = d_x,.stride = k
+  };
+
+  rd_product (products, &product);
+}
+
+void
+rd_linear_backward_weight_by (RdProducts products, const float *d_y,
+    const float *x, gsize t, gsize n, gsize k, float *d_w)
+{
+  const RdProduct product = {.left = {d_y, n, TRUE, n},.right =
+      {x, k, TRUE, k},.depth = t,.accumulate = TRUE,.c = d_w,.stride = k
+  };
+
+  rd_product (products, &product);
+}
+
+void
 rd_linear (const float *x, const float *w, gsize t, gsize n, gsize k,
     gboolean accumulate, float *y)
 {
-  cblas_sgemm (CblasRowMajor, CblasNoTrans, CblasTrans, (blasint) t,
-      (blasint) n, (blasint) k, 1.0f, x, (blasint) k, w, (blasint) k,
-      accumulate ? 1.0f : 0.0f, y, (blasint) n);
+  rd_linear_by (RD_PRODUCTS_F32, x, w, t, n, k, accumulate, y);
 }
 
 void
 rd_linear_backward (const float *d_y, const float *w, gsize t, gsize n,
     gsize k, gboolean accumulate, float *d_x)
 {
-  cblas_sgemm (CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint) t,
-      (blasint) k, (blasint) n, 1.0f, d_y, (blasint) n, w, (blasint) k,
-      accumulate ? 1.0f : 0.0f, d_x, (blasint) k);
+  rd_linear_backward_by (RD_PRODUCTS_F32, d_y, w, t, n, k, accumulate, d_x);
 }
 
 void
 rd_linear_backward_weight (const float *d_y, const float *x, gsize t, gsize n,
     gsize k, float *d_w)
 {
-  cblas_sgemm (CblasRowMajor, CblasTrans, CblasNoTrans, (blasint) n,
-      (blasint) k, (blasint) t, 1.0f, d_y, (blasint) n, x, (blasint) k, 1.0f,
-      d_w, (blasint) k);
+  rd_linear_backward_weight_by (RD_PRODUCTS_F32, d_y, x, t, n, k, d_w);
 }
 
 void

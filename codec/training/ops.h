@@ -2,15 +2,19 @@
  * (outputs, inputs). d_ names the derivative of the loss by what follows. Backward functions give derivatives by activations, those with
  * _weight in their name by weights. */
 #pragma once
-#include <glib.h>
+#include "codec/training/product.h"
 
 G_BEGIN_DECLS
 
-/** rd_linear: y (T, N) = or (@accumulate) += x (T, K) w^T, w (N, K). */
+/** rd_linear_by: y (T, N) = or (@accumulate) += x (T, K) w^T, w (N, K). */
+void rd_linear_by (RdProducts products, const float *x, const float *w, gsize t, gsize n, gsize k, gboolean accumulate, float *y);
+/** rd_linear_backward_by: d_x (T, K) = or += d_y (T, N) w, w (N, K). */
+void rd_linear_backward_by (RdProducts products, const float *d_y, const float *w, gsize t, gsize n, gsize k, gboolean accumulate, float *d_x);
+/** rd_linear_backward_weight_by: d_w (N, K) += d_y^T (N, T) x (T, K). */
+void rd_linear_backward_weight_by (RdProducts products, const float *d_y, const float *x, gsize t, gsize n, gsize k, float *d_w);
+/** The same by RD_PRODUCTS_F32. */
 void rd_linear (const float *x, const float *w, gsize t, gsize n, gsize k, gboolean accumulate, float *y);
-/** rd_linear_backward: d_x (T, K) = or += d_y (T, N) w, w (N, K). */
 void rd_linear_backward (const float *d_y, const float *w, gsize t, gsize n, gsize k, gboolean accumulate, float *d_x);
-/** rd_linear_backward_weight: d_w (N, K) += d_y^T (N, T) x (T, K). */
 void rd_linear_backward_weight (const float *d_y, const float *x, gsize t, gsize n, gsize k, float *d_w);
 
 /** rd_norm: y (T, D) = RMS norm of x (T, D) times weight (D). */

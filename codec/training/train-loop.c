@@ -150,6 +150,20 @@ make_batch (Loop * loop, GError ** error)
   return TRUE;
 }
 
+/* Adds to the gradient. */
+static gboolean
+run_jobs (Loop * loop, GError ** error)
+{
+  RdTraining *t = loop->t;
+  gboolean ok;
+
+  t->weights->products = t->options->products;
+  ok = rd_joint_run (t->joint, loop->jobs, t->options->batch, t->gradient,
+      t->options->cancel, error);
+  t->weights->products = RD_PRODUCTS_F32;
+  return ok;
+}
+
 static gboolean
 run_step (Loop * loop, GError ** error)
 {
@@ -161,9 +175,7 @@ run_step (Loop * loop, GError ** error)
 
   loop->progress.rate = rd_schedule_rate (&loop->schedule, t->adamw->steps);
   memset (t->gradient, 0, parameters->n * sizeof (float));
-  if (!make_batch (loop, error)
-      || !rd_joint_run (t->joint, loop->jobs, options->batch, t->gradient,
-          options->cancel, error)
+  if (!make_batch (loop, error) || !run_jobs (loop, error)
       || !rd_adamw_step (t->adamw, parameters, t->gradient, 1.0 / tokens,
           loop->progress.rate, &loop->progress.norm, error))
     return FALSE;

@@ -140,6 +140,10 @@ rd_train_settings (const RdTraining * t)
     else
       append_number (text, get_number (t->options, i));
   }
+  /* Checkpoints of before there was a choice are of the same settings. */
+  if (t->options->products != RD_PRODUCTS_F32)
+    g_string_append_printf (text, " products=%s",
+        rd_products_name (t->options->products));
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
@@ -163,6 +167,7 @@ rd_train_options_read (RdTrainOptions * options, const gchar * path,
   g_autofree gchar *text = rd_train_state_settings (path, error);
   g_auto (GStrv) words = NULL;
   const gchar *value;
+  gboolean known;
 
   if (text == NULL)
     return FALSE;
@@ -176,8 +181,11 @@ rd_train_options_read (RdTrainOptions * options, const gchar * path,
     else
       set_number (options, i, g_ascii_strtod (value, NULL));
   }
+  value = find_value (words, "products");
+  options->products = RD_PRODUCTS_F32;
+  known = value == NULL || rd_products_by_name (value, &options->products);
   value = find_value (words, "codec");
-  if (value != NULL && find_value (words, "seed") != NULL) {
+  if (value != NULL && known && find_value (words, "seed") != NULL) {
     *codec = g_strdup (value);
     return TRUE;
   }

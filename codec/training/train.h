@@ -2,6 +2,7 @@
 #pragma once
 #include "codec/learned/parameters.h"
 #include "codec/training/corpus.h"
+#include "codec/training/product.h"
 #include "codec/training/trainable.h"
 
 G_BEGIN_DECLS
@@ -67,6 +68,7 @@ typedef struct
   double label_weight;          /* 0 .. 1, of the text's own next token; the rest is of the teacher's distribution */
   double rate, codec_rate;      /* peak learning rates of adapters and codec */
   guint64 warmup;               /* steps */
+  RdProducts products;          /* of the steps, with the matrices of the model; validation, evaluation and export are in F32 */
   guint64 seed;                 /* everything random depends on it alone */
 
   guint threads;                /* 0 = all CPUs; no matter for the result */

@@ -3,6 +3,7 @@
 #pragma once
 #include "codec/training/arena.h"
 #include "codec/training/parameters.h"
+#include "codec/training/product.h"
 #include "models/model.h"
 
 G_BEGIN_DECLS
@@ -57,6 +58,7 @@ typedef struct
   float *output;                /* (V, D); @embedding if it is there and the model ties them; NULL without output head */
   gsize n_values;               /* floats of all of the above, which begin the arena's memory, zeros between them included */
   gsize max_tokens;
+  RdProducts products;          /* how activations and gradients are multiplied with them; may be set between two runs */
   /* Rotations of positions 0 .. max_tokens - 1; @back_sines are negated: they turn gradients back. (max_tokens, rope_dim / 2) each. */
   float *cosines, *sines, *back_sines;
   RdArena arena;

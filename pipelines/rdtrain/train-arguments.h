@@ -9,7 +9,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   gchar *model, *start, *windows, *entropy_model, *rounding, *adapters, *blocks;
-  gchar *checkpoint, *values;
+  gchar *checkpoint, *values, *products;
   gchar **texts;
   gboolean side_info, recompute, resume, quiet;
   gint frame, rank, batch, length, held_out, validate_every, warmup, threads;

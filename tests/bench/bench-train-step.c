@@ -1,6 +1,7 @@
 /* Tokens per second of whole training steps of a language model: gradients of adapters on every matrix (or of all weights), clipping and
  * AdamW. Prints one line of JSON. */
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "codec/training/adamw.h"
@@ -11,6 +12,7 @@ typedef struct
 {
   gint rank, tokens, threads, repeat;
   gboolean recompute;
+  gchar *products;
 } Settings;
 
 static void
@@ -59,10 +61,12 @@ step (RdLanguage * language, RdAdamW * adamw, RdLanguageJob * jobs, gsize n,
         (gdouble) tokens / (end.cpu - start.cpu)};
 }
 
-/* The best of the repetitions: what disturbs a run only makes it slower. */
-static Time
-measure (RdLanguage * language, const Settings * s, guint threads, guint vocab)
+/* The best of the repetitions, in which all kinds of products of the set @kinds take turns: what disturbs a run only makes it slower. */
+static void
+measure (RdLanguage * language, RdWeights * weights, const Settings * s,
+    guint kinds, Time * best)
 {
+  const guint threads = (guint) s->threads, vocab = weights->config.vocab_size;
   const RdAdamWOptions options = RD_ADAMW_OPTIONS_DEFAULT;
   const gsize n = (gsize) s->tokens, size =
       rd_language_parameters (language)->n;
@@ -71,7 +75,6 @@ measure (RdLanguage * language, const Settings * s, guint threads, guint vocab)
   g_autofree gint32 *ids = g_new (gint32, n + 1);
   g_autofree float *gradient = g_new (float, size);
   g_autofree RdLanguageJob *jobs = g_new0 (RdLanguageJob, threads);
-  Time best = { 0, 0 };
 
   if (adamw == NULL)
     fail (error);
@@ -83,13 +86,42 @@ measure (RdLanguage * language, const Settings * s, guint threads, guint vocab)
           ids + 1
     }
     };
-  for (gint r = 0; r < s->repeat; r++) {
-    const Time rate = step (language, adamw, jobs, threads, gradient);
+  for (guint r = 0; r < (guint) s->repeat * RD_N_PRODUCTS; r++) {
+    const guint kind = r % RD_N_PRODUCTS;
+    Time rate;
 
-    best = (Time) {
-    MAX (best.wall, rate.wall), MAX (best.cpu, rate.cpu)};
+    if ((kinds >> kind & 1) == 0)
+      continue;
+    weights->products = (RdProducts) kind;
+    rate = step (language, adamw, jobs, threads, gradient);
+    best[kind] = (Time) {
+    MAX (best[kind].wall, rate.wall), MAX (best[kind].cpu, rate.cpu)};
   }
-  return best;
+}
+
+/* Set of 1 << RdProducts; 0 for another name. */
+static guint
+kinds_of (const gchar * name)
+{
+  RdProducts kind;
+
+  if (name == NULL)
+    return 1 << RD_PRODUCTS_F32;
+  if (strcmp (name, "both") == 0)
+    return (1 << RD_N_PRODUCTS) - 1;
+  return rd_products_by_name (name, &kind) ? 1u << kind : 0;
+}
+
+static void
+print (const Settings * s, const RdLanguage * language, guint kind, Time rate)
+{
+  g_print
+      ("{\"threads\": %d, \"tokens\": %d, \"rank\": %d, \"recompute\": %s, \"products\": \"%s\", \"parameters\": %"
+      G_GSIZE_FORMAT
+      ", \"tokens_per_second\": %.1f, \"tokens_per_cpu_second\": %.1f}\n",
+      s->threads, s->tokens, s->rank, s->recompute ? "true" : "false",
+      rd_products_name ((RdProducts) kind),
+      rd_language_parameters (language)->n, rate.wall, rate.cpu);
 }
 
 static RdAdapters *
@@ -111,7 +143,7 @@ make_adapters (const StModelConfig * config, gint rank)
 int
 main (int argc, char **argv)
 {
-  Settings s = { 16, 512, 1, 3, FALSE };
+  Settings s = { 16, 512, 1, 3, FALSE, NULL };
   const GOptionEntry entries[] = {
     {"rank", 'k', 0, G_OPTION_ARG_INT, &s.rank,
         "Rank of the adapters; 0: train all weights", "R"},
@@ -122,6 +154,8 @@ main (int argc, char **argv)
         "Repetitions, the best is printed", "N"},
     {"recompute", 0, 0, G_OPTION_ARG_NONE, &s.recompute,
         "Keep blocks' inputs only", NULL},
+    {"products", 'p', 0, G_OPTION_ARG_STRING, &s.products,
+        "f32, bf16, or both in turns (f32)", "HOW"},
     {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL}
   };
   g_autoptr (GOptionContext) context = g_option_context_new ("MODEL.gguf");
@@ -131,12 +165,13 @@ main (int argc, char **argv)
   g_autoptr (RdLanguage) language = NULL;
   g_autoptr (GError) error = NULL;
   RdLanguageOptions options = { 0 };
-  Time rate;
+  Time best[RD_N_PRODUCTS] = { {0, 0} };
 
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, &argc, &argv, &error))
     fail (error);
-  if (argc != 2 || s.rank < 0 || s.tokens < 1 || s.threads < 1 || s.repeat < 1) {
+  if (argc != 2 || s.rank < 0 || s.tokens < 1 || s.threads < 1 || s.repeat < 1
+      || kinds_of (s.products) == 0) {
     g_autofree gchar *help = g_option_context_get_help (context, TRUE, NULL);
 
     g_printerr ("%s", help);
@@ -153,13 +188,11 @@ main (int argc, char **argv)
   language = rd_language_new (&options, &error);
   if (language == NULL)
     fail (error);
-  rate = measure (language, &s, (guint) s.threads,
-      st_model_config (model)->vocab_size);
-  g_print
-      ("{\"threads\": %d, \"tokens\": %d, \"rank\": %d, \"recompute\": %s, \"parameters\": %"
-      G_GSIZE_FORMAT
-      ", \"tokens_per_second\": %.1f, \"tokens_per_cpu_second\": %.1f}\n",
-      s.threads, s.tokens, s.rank, s.recompute ? "true" : "false",
-      rd_language_parameters (language)->n, rate.wall, rate.cpu);
+  measure (language, weights, &s, kinds_of (s.products), best);
+  for (guint i = 0; i < RD_N_PRODUCTS; i++) {
+    if (kinds_of (s.products) >> i & 1)
+      print (&s, language, i, best[i]);
+  }
+  g_free (s.products);
   return 0;
 }

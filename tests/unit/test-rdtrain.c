@@ -94,6 +94,8 @@ test_usage (void)
     {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
             "--rounding=up"}, 2, "ste or noise"},
     {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
+            "--products=f16"}, 2, "f32 or bf16"},
+    {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
             "--entropy-model=none"}, 2, "autoregressive"},
     {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
             "--steps=5", "--tokens=500"}, 2, "not both"},

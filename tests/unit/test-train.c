@@ -240,6 +240,7 @@ test_interrupted (Fixture * f, gconstpointer unused)
     f->options.noise = variant == 1;
     f->options.label_weight = variant == 1 ? 0.25 : 0;
     f->options.set = variant == 2;
+    f->options.products = variant == 1 ? RD_PRODUCTS_BF16 : RD_PRODUCTS_F32;
     f->options.start = variant == 2 ? embedding_start : plain_start;
     f->options.threads = 1;
     f->options.recompute = FALSE;
@@ -418,6 +419,37 @@ test_other_settings (Fixture * f, gconstpointer unused)
   assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_DAMAGED, plain_start);
 }
 
+/* Steps go on with the products that they were begun with; what validates is F32 with both. */
+static void
+test_products (Fixture * f, gconstpointer unused)
+{
+  g_autofree gchar *codec = NULL, *again = NULL;
+  RdTrainPoint first[RD_TRAIN_POINTS];
+
+  (void) unused;
+  f->options.steps = 2;
+  train (f);
+  memcpy (first, f->first, sizeof (first));
+  f->options.products = RD_PRODUCTS_BF16;
+  g_assert_true (rd_train_options_read (&f->options, f->checkpoint, &codec,
+          NULL));
+  g_assert_cmpuint (f->options.products, ==, RD_PRODUCTS_F32);
+  f->options.resume = TRUE;
+  f->options.products = RD_PRODUCTS_BF16;
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER, "products=bf16");
+  g_unlink (f->checkpoint);
+  train (f);
+  for (guint i = 0; i < RD_TRAIN_POINTS; i++) {
+    g_assert_cmpfloat (first[i].distortion, ==, f->first[i].distortion);
+    g_assert_cmpfloat (first[i].bits, ==, f->first[i].bits);
+  }
+  f->options.products = RD_PRODUCTS_F32;
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER, "products=bf16");
+  g_assert_true (rd_train_options_read (&f->options, f->checkpoint, &again,
+          NULL));
+  g_assert_cmpuint (f->options.products, ==, RD_PRODUCTS_BF16);
+}
+
 static void
 test_other_model (Fixture * f, gconstpointer unused)
 {
@@ -586,6 +618,7 @@ main (int argc, char **argv)
   add ("/train/values", NULL, test_values);
   add ("/train/export/alone", NULL, test_export_alone);
   add ("/train/export/adapters", NULL, test_export_adapters);
+  add ("/train/products", NULL, test_products);
   add ("/train/refused/settings", NULL, test_other_settings);
   add ("/train/refused/model", NULL, test_other_model);
   add ("/train/refused/options", NULL, test_bad_options);

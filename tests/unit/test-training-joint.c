@@ -521,13 +521,14 @@ make_jobs (const Fixture * f, RdJointJob * jobs)
 }
 
 static void
-check_same_bits (const guint8 * matrices)
+check_same_bits (const guint8 * matrices, RdProducts products)
 {
   Fixture f;
   g_autofree float *first = NULL;
   RdJointJob expected[N_JOBS] = { 0 }, jobs[N_JOBS];
 
   fixture_init (&f, matrices);
+  f.weights->products = products;
   for (guint variant = 0; variant < 4; variant++) {
     g_autoptr (RdJoint) joint = joint_new (&f, 1 + variant % 3, variant == 3);
     const gsize n = rd_joint_parameters (joint)->n;
@@ -552,8 +553,10 @@ check_same_bits (const guint8 * matrices)
 static void
 test_same_bits (void)
 {
-  check_same_bits (sets);
-  check_same_bits (NULL);
+  for (guint i = 0; i < RD_N_PRODUCTS; i++) {
+    check_same_bits (sets, (RdProducts) i);
+    check_same_bits (NULL, (RdProducts) i);
+  }
 }
 
 /* ---- errors ---- */
