@@ -226,17 +226,19 @@ describe (const RdScratch * s)
 {
   const RdScratchOptions *o = s->options;
   const RdScratchShape *shape = &o->shape;
+  const gboolean f32 = o->products == RD_PRODUCTS_F32;
 
   return
       g_strdup_printf ("text %s, hidden %u, blocks %u, heads %u, kv-heads %u, "
       "ff %u, context %u, vocabulary %u, length %" G_GSIZE_FORMAT ", batch %"
       G_GSIZE_FORMAT ", warmup %" G_GUINT64_FORMAT
-      ", rate %g, weight-decay %g, seed %" G_GUINT64_FORMAT "%s%s",
+      ", rate %g, weight-decay %g, seed %" G_GUINT64_FORMAT "%s%s%s%s",
       rd_corpus_id (s->corpus), shape->hidden_size, shape->n_blocks,
       shape->n_heads, shape->n_kv_heads, shape->ff_size, shape->context_length,
       shape->vocabulary, o->length, o->batch, o->warmup, o->rate,
       o->weight_decay, o->seed, s->grown ? ", grown from " : "",
-      s->grown ? s->grown : "");
+      s->grown ? s->grown : "", f32 ? "" : ", products ",
+      f32 ? "" : rd_products_name (o->products));
 }
 
 static gboolean
@@ -265,6 +267,8 @@ make_training (RdScratch * s, GError ** error)
   s->state.adamw = s->adamw =
       rd_adamw_new (s->state.parameters->n, &adamw, error);
   rd_scratch_tell (s, "%" G_GSIZE_FORMAT " parameters", s->state.parameters->n);
+  if (options->products == RD_PRODUCTS_BF16 && !rd_products_tiles ())
+    rd_scratch_tell (s, RD_PRODUCTS_SLOW);
   return s->adamw != NULL;
 }
 

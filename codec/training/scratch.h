@@ -2,6 +2,7 @@
 #pragma once
 #include "codec/training/adamw.h"
 #include "codec/training/corpus.h"
+#include "codec/training/product.h"
 #include "codec/training/scratch-model.h"
 
 G_BEGIN_DECLS
@@ -43,6 +44,7 @@ typedef struct
   guint64 warmup;               /* steps in which it grows */
   double decay;                 /* part of @steps, the last ones, in which it goes down to 0 along a cosine: 0 .. 1 */
   double weight_decay;
+  RdProducts products;          /* of the steps, with the matrices of the model; losses on held-out text are in F32 */
   guint64 seed;
   guint threads;                /* 0 = all CPUs; no more than @batch are of use */
   const gchar *checkpoint;      /* path; NULL: that of the output with ".checkpoint" behind it */

@@ -27,7 +27,7 @@ static const gchar description[] =
 typedef struct
 {
   gchar *output, *grow, *name, *type, *windows, *windows_model, *license;
-  gchar *sources;
+  gchar *sources, *products;
   gchar *checkpoint;
   gchar **texts, **held_out;
   gint hidden, blocks, heads, kv_heads, ff, vocabulary, context;
@@ -132,7 +132,8 @@ set_options (const Arguments * a, RdScratchOptions * options, GError ** error)
         (guint64) a->seed,.threads = (guint) a->threads,.checkpoint =
         a->checkpoint,.resume = a->resume,.keep_checkpoint = a->keep,.cancel =
         &rdtrain_cancelled,.progress = on_progress,.tell = rdtrain_tell,};
-  return parse_type (a->type, &options->type, error);
+  return parse_type (a->type, &options->type, error)
+      && rdtrain_parse_products (a->products, &options->products, error);
 }
 
 /* ---- the command ---- */
@@ -250,6 +251,8 @@ make_context (Arguments * a)
         "Steps in which it goes up at first (0)", "N"},
     {"weight-decay", 0, 0, G_OPTION_ARG_DOUBLE, &a->weight_decay,
         "Of matrices (0.1)", "X"},
+    {"products", 0, 0, G_OPTION_ARG_STRING, &a->products, RDTRAIN_PRODUCTS_HELP,
+        "HOW"},
     {"seed", 0, 0, G_OPTION_ARG_INT64, &a->seed,
         "What is random depends on it alone (0)", "N"},
     {"threads", 0, 0, G_OPTION_ARG_INT, &a->threads,
@@ -280,6 +283,7 @@ arguments_clear (Arguments * a)
   g_free (a->windows_model);
   g_free (a->license);
   g_free (a->sources);
+  g_free (a->products);
   g_free (a->checkpoint);
   g_strfreev (a->texts);
   g_strfreev (a->held_out);

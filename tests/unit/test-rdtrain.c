@@ -131,6 +131,8 @@ test_usage (void)
     {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1", "--type=Q4_0"}, 2,
         "--type is F16"},
     {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",
+            "--products=f16"}, 2, "f32 or bf16"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",
             "--exclude-windows=WINDOWS"}, 2, "--windows-model"},
   };
 

@@ -390,6 +390,36 @@ test_interrupted (Fixture * f, gconstpointer unused)
   g_assert_true (g_file_test (checkpoint, G_FILE_TEST_EXISTS));
 }
 
+/* Other bits, about the same losses; the file says so, and a checkpoint of it is not gone on with in single precision. */
+static void
+test_products (Fixture * f, gconstpointer unused)
+{
+  g_autoptr (GBytes) f32 = train (f);
+  const double loss = f->last_loss;
+  g_autoptr (GBytes) bf16 = NULL;
+  g_autoptr (GBytes) threads = NULL;
+  g_autoptr (StGguf) gguf = NULL;
+
+  (void) unused;
+  f->options.products = RD_PRODUCTS_BF16;
+  bf16 = train (f);
+  g_assert_false (g_bytes_equal (f32, bf16));
+  g_assert_cmpfloat_with_epsilon (f->last_loss, loss, 0.05);
+  gguf = st_gguf_open (f->options.output, NULL);
+  g_assert_true (g_str_has_suffix (st_gguf_get_string (gguf,
+              "rdtraining.settings"), ", products bf16"));
+  f->options.threads = 2;
+  threads = train (f);
+  g_assert_true (g_bytes_equal (bf16, threads));
+  g_unlink (f->options.output);
+  f->stop = 2;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED, "--resume");
+  g_atomic_int_set (&f->cancel, 0);
+  f->options.resume = TRUE;
+  f->options.products = RD_PRODUCTS_F32;
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER, "products bf16");
+}
+
 static void
 test_checkpoint (Fixture * f, gconstpointer unused)
 {
@@ -520,6 +550,7 @@ main (int argc, char **argv)
     {"/training-scratch/grows", test_grows},
     {"/training-scratch/same-bytes", test_same_bytes},
     {"/training-scratch/interrupted", test_interrupted},
+    {"/training-scratch/products", test_products},
     {"/training-scratch/checkpoint", test_checkpoint},
     {"/training-scratch/number-of-steps", test_number_of_steps},
     {"/training-scratch/bad-options", test_bad_options},
