@@ -8,7 +8,7 @@ import subprocess
 import harness
 from harness import Skip, check, comment, whole_text
 
-MODEL = os.path.join(harness.SOURCE_ROOT, "models/files/tiny-english-1m.gguf")
+MODEL = os.path.join(harness.SOURCE_ROOT, "models/files/tiny-english-4m.gguf")
 QUICKSTART = os.path.join(harness.SOURCE_ROOT, "pipelines/quickstart")
 TOKENS = 32
 SECONDS = 120
