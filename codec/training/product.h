@@ -46,5 +46,7 @@ gboolean rd_products_by_name (const gchar * name, RdProducts * how);
 /** rd_products_tiles: whether RD_PRODUCTS_BF16 runs on tiles; else it is right, but slower than RD_PRODUCTS_F32. Asks the kernel (Linux) for the
  * permission to use them, once in a process. */
 gboolean rd_products_tiles (void);
+/** What to tell where they do not. */
+#define RD_PRODUCTS_SLOW "this CPU or system has no bfloat16 tiles (AMX): the products have the same bits in plain C, but are slower than f32"
 
 G_END_DECLS

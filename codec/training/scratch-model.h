@@ -24,6 +24,11 @@ StModel *rd_scratch_model_begin (const RdScratchShape * shape, const RdBpe * bpe
  * blocks) (Radford et al. 2019), a function of @seed and the shape. @weights: a whole model's. */
 void rd_scratch_model_fill (RdWeights * weights, guint64 seed);
 
+/** rd_scratch_model_grow: lets filled @weights begin as @from, a smaller whole model with the same vocabulary and heads of the same size: it
+ * gives the same logits up to what the norms' epsilon changes. Of what is new, that which reads hidden states stays as it was filled, and that which adds to them is zero.
+ * Error RD_TRAINING_ERROR_OPTIONS, and @weights are as they were. */
+gboolean rd_scratch_model_grow (RdWeights * weights, const RdWeights * from, GError ** error);
+
 /** rd_scratch_model_save: writes @weights with the metadata of the model that they were made of, and @notes (key, value, key ..., NULL;
  * strings) beside it. Matrices get type @type, norms are F32. */
 gboolean rd_scratch_model_save (const RdWeights * weights, StType type, const gchar * const *notes, const gchar * path, GError ** error);

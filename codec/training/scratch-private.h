@@ -10,6 +10,7 @@ typedef struct
 {
   const RdScratchOptions *options;
   gchar *checkpoint, *settings;
+  gchar *grown;                 /* hash of the values that the training begins with; NULL: random ones */
   StModel *model;               /* its vocabulary and sizes */
   RdCorpus *corpus, *held_out;  /* @held_out may be NULL */
   RdWeights *weights;

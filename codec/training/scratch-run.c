@@ -112,6 +112,20 @@ step_rate (const RdScratchOptions * options, guint64 done)
 }
 
 static gboolean
+run_batch (Run * run, GError ** error)
+{
+  RdScratch *s = run->s;
+  gboolean ok;
+
+  memset (run->gradient, 0, s->state.parameters->n * sizeof (float));
+  s->weights->products = s->options->products;
+  ok = rd_language_run (s->language, run->batch.jobs, run->batch.n,
+      run->gradient, s->options->cancel, error);
+  s->weights->products = RD_PRODUCTS_F32;
+  return ok;
+}
+
+static gboolean
 run_step (Run * run, GError ** error)
 {
   const RdScratchOptions *options = run->s->options;
@@ -124,9 +138,7 @@ run_step (Run * run, GError ** error)
             batch->ids + i * (batch->length + 1), error))
       return FALSE;
   }
-  memset (run->gradient, 0, parameters->n * sizeof (float));
-  if (!rd_language_run (run->s->language, batch->jobs, batch->n, run->gradient,
-          options->cancel, error)) {
+  if (!run_batch (run, error)) {
     g_prefix_error (error, "step %" G_GUINT64_FORMAT ": ", done + 1);
     return FALSE;
   }

@@ -196,6 +196,28 @@ open_text (RdScratch * s, GError ** error)
   return s->held_out != NULL && check_long_enough (s, s->held_out, error);
 }
 
+/* ---- a smaller model to begin with ---- */
+
+static gboolean
+grow (RdScratch * s, GError ** error)
+{
+  const StModelOptions whole = {.last_block = -1,.embed = TRUE,.output =
+        TRUE,.threads = 1
+  };
+  g_autoptr (StModel) model = st_model_open (s->options->grow, &whole, error);
+  g_autoptr (RdWeights) from = model ? rd_weights_new (model, 1, error) : NULL;
+
+  if (from == NULL)
+    return FALSE;
+  if (!rd_scratch_model_grow (s->weights, from, error)) {
+    g_prefix_error (error, "%s: ", s->options->grow);
+    return FALSE;
+  }
+  s->grown = g_compute_checksum_for_data (G_CHECKSUM_SHA256,
+      (const guchar *) from->arena.memory, from->n_values * sizeof (float));
+  return TRUE;
+}
+
 /* ---- set-up ---- */
 
 /* All that the bits of a step depend on: the text's id stands for the vocabulary, too. */
@@ -204,16 +226,19 @@ describe (const RdScratch * s)
 {
   const RdScratchOptions *o = s->options;
   const RdScratchShape *shape = &o->shape;
+  const gboolean f32 = o->products == RD_PRODUCTS_F32;
 
   return
       g_strdup_printf ("text %s, hidden %u, blocks %u, heads %u, kv-heads %u, "
       "ff %u, context %u, vocabulary %u, length %" G_GSIZE_FORMAT ", batch %"
       G_GSIZE_FORMAT ", warmup %" G_GUINT64_FORMAT
-      ", rate %g, weight-decay %g, " "seed %" G_GUINT64_FORMAT,
+      ", rate %g, weight-decay %g, seed %" G_GUINT64_FORMAT "%s%s%s%s",
       rd_corpus_id (s->corpus), shape->hidden_size, shape->n_blocks,
       shape->n_heads, shape->n_kv_heads, shape->ff_size, shape->context_length,
       shape->vocabulary, o->length, o->batch, o->warmup, o->rate,
-      o->weight_decay, o->seed);
+      o->weight_decay, o->seed, s->grown ? ", grown from " : "",
+      s->grown ? s->grown : "", f32 ? "" : ", products ",
+      f32 ? "" : rd_products_name (o->products));
 }
 
 static gboolean
@@ -229,6 +254,9 @@ make_training (RdScratch * s, GError ** error)
   if (s->weights == NULL)
     return FALSE;
   rd_scratch_model_fill (s->weights, options->seed);
+  if (options->grow != NULL && !grow (s, error))
+    return FALSE;
+  s->settings = describe (s);
   language.weights = s->weights;
   adamw.weight_decay = options->weight_decay;
   s->language = rd_language_new (&language, error);
@@ -239,6 +267,8 @@ make_training (RdScratch * s, GError ** error)
   s->state.adamw = s->adamw =
       rd_adamw_new (s->state.parameters->n, &adamw, error);
   rd_scratch_tell (s, "%" G_GSIZE_FORMAT " parameters", s->state.parameters->n);
+  if (options->products == RD_PRODUCTS_BF16 && !rd_products_tiles ())
+    rd_scratch_tell (s, RD_PRODUCTS_SLOW);
   return s->adamw != NULL;
 }
 
@@ -271,7 +301,6 @@ set_up (RdScratch * s, GError ** error)
     return FALSE;
   s->checkpoint = options->checkpoint ? g_strdup (options->checkpoint) :
       g_strconcat (options->output, ".checkpoint", NULL);
-  s->settings = describe (s);
   return make_training (s, error) && load_checkpoint (s, error);
 }
 
@@ -286,6 +315,7 @@ clear (RdScratch * s)
   g_clear_pointer (&s->model, st_model_unref);
   g_free (s->checkpoint);
   g_free (s->settings);
+  g_free (s->grown);
 }
 
 /* ---- the result ---- */

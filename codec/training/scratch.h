@@ -2,6 +2,7 @@
 #pragma once
 #include "codec/training/adamw.h"
 #include "codec/training/corpus.h"
+#include "codec/training/product.h"
 #include "codec/training/scratch-model.h"
 
 G_BEGIN_DECLS
@@ -32,6 +33,7 @@ typedef struct
   const gchar *const *held_out; /* likewise; losses are told on it, nothing is trained with it */
   gsize held_out_sequences;     /* of it, at most, evenly spread */
   const gchar *const *excluded; /* NULL-terminated UTF-8 texts: RD_CORPUS_OVERLAP tokens of one in @texts are an error */
+  const gchar *grow;            /* path of a smaller model that the training begins with, as rd_scratch_model_grow() takes it */
   const gchar *output;          /* path of the model */
   StType type;                  /* of its matrices: F32, F16, Q8_0 */
   const gchar *license, *sources;       /* for the file: its licence, what the texts are */
@@ -42,6 +44,7 @@ typedef struct
   guint64 warmup;               /* steps in which it grows */
   double decay;                 /* part of @steps, the last ones, in which it goes down to 0 along a cosine: 0 .. 1 */
   double weight_decay;
+  RdProducts products;          /* of the steps, with the matrices of the model; losses on held-out text are in F32 */
   guint64 seed;
   guint threads;                /* 0 = all CPUs; no more than @batch are of use */
   const gchar *checkpoint;      /* path; NULL: that of the output with ".checkpoint" behind it */

@@ -52,8 +52,7 @@ run (RdTraining * t, const RdTrainOptions * options, GError ** error)
       rd_joint_parameters (t->joint)->n,
       rd_parameters_count (rd_joint_parameters (t->joint)));
   if (options->products == RD_PRODUCTS_BF16 && !rd_products_tiles ())
-    rd_training_tell (t, "this CPU or system has no bfloat16 tiles (AMX): the "
-        "products have the same bits in plain C, but are slower than f32");
+    rd_training_tell (t, RD_PRODUCTS_SLOW);
   if (g_file_test (options->checkpoint, G_FILE_TEST_EXISTS)) {
     if (!load_checkpoint (t, error))
       return FALSE;

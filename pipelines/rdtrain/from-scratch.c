@@ -26,7 +26,8 @@ static const gchar description[] =
 /* What the command line says. */
 typedef struct
 {
-  gchar *output, *name, *type, *windows, *windows_model, *license, *sources;
+  gchar *output, *grow, *name, *type, *windows, *windows_model, *license;
+  gchar *sources, *products;
   gchar *checkpoint;
   gchar **texts, **held_out;
   gint hidden, blocks, heads, kv_heads, ff, vocabulary, context;
@@ -123,15 +124,16 @@ set_options (const Arguments * a, RdScratchOptions * options, GError ** error)
   },.name = a->name ? a->name : "tiny",.texts =
         (const gchar * const *) a->texts,.held_out =
         (const gchar * const *) a->held_out,.held_out_sequences =
-        (gsize) a->held_out_sequences,.output = a->output,.license =
-        a->license,.sources = a->sources,.steps = count_steps (a),.length =
-        (gsize) a->length,.batch = (gsize) a->batch,.rate =
-        a->rate,.decay = a->decay,.warmup =
+        (gsize) a->held_out_sequences,.grow = a->grow,.output =
+        a->output,.license = a->license,.sources = a->sources,.steps =
+        count_steps (a),.length = (gsize) a->length,.batch =
+        (gsize) a->batch,.rate = a->rate,.decay = a->decay,.warmup =
         (guint64) a->warmup,.weight_decay = a->weight_decay,.seed =
         (guint64) a->seed,.threads = (guint) a->threads,.checkpoint =
         a->checkpoint,.resume = a->resume,.keep_checkpoint = a->keep,.cancel =
         &rdtrain_cancelled,.progress = on_progress,.tell = rdtrain_tell,};
-  return parse_type (a->type, &options->type, error);
+  return parse_type (a->type, &options->type, error)
+      && rdtrain_parse_products (a->products, &options->products, error);
 }
 
 /* ---- the command ---- */
@@ -195,6 +197,9 @@ add_model_entries (GOptionContext * context, Arguments * a)
         "Tokens of the vocabulary, 257 or more (2048)", "N"},
     {"context", 0, 0, G_OPTION_ARG_INT, &a->context,
         "Positions that the file says it is for (512)", "N"},
+    {"grow", 0, 0, G_OPTION_ARG_FILENAME, &a->grow,
+        "Begin with a smaller model of the same vocabulary in place of random "
+          "weights", "MODEL"},
     {"type", 0, 0, G_OPTION_ARG_STRING, &a->type,
         "Type of the matrices: F16, Q8_0 or F32 (F16)", "TYPE"},
     {"name", 0, 0, G_OPTION_ARG_STRING, &a->name, "The model's name (tiny)",
@@ -246,6 +251,8 @@ make_context (Arguments * a)
         "Steps in which it goes up at first (0)", "N"},
     {"weight-decay", 0, 0, G_OPTION_ARG_DOUBLE, &a->weight_decay,
         "Of matrices (0.1)", "X"},
+    {"products", 0, 0, G_OPTION_ARG_STRING, &a->products, RDTRAIN_PRODUCTS_HELP,
+        "HOW"},
     {"seed", 0, 0, G_OPTION_ARG_INT64, &a->seed,
         "What is random depends on it alone (0)", "N"},
     {"threads", 0, 0, G_OPTION_ARG_INT, &a->threads,
@@ -269,12 +276,14 @@ static void
 arguments_clear (Arguments * a)
 {
   g_free (a->output);
+  g_free (a->grow);
   g_free (a->name);
   g_free (a->type);
   g_free (a->windows);
   g_free (a->windows_model);
   g_free (a->license);
   g_free (a->sources);
+  g_free (a->products);
   g_free (a->checkpoint);
   g_strfreev (a->texts);
   g_strfreev (a->held_out);

@@ -100,6 +100,15 @@ rdtrain_fail_usage (GError ** error, const gchar * message)
 }
 
 gboolean
+rdtrain_parse_products (const gchar * name, RdProducts * products,
+    GError ** error)
+{
+  *products = RD_PRODUCTS_F32;
+  return name == NULL || rd_products_by_name (name, products)
+      || rdtrain_fail_usage (error, "--products is f32 or bf16");
+}
+
+gboolean
 rdtrain_windows_load (RdtrainWindows * windows, const gchar * path,
     GError ** error)
 {

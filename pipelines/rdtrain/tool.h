@@ -1,6 +1,7 @@
 /* What the commands of rdtrain share: signals, exit codes, what is told, test windows. */
 #pragma once
 #include "codec/training/corpus.h"
+#include "codec/training/product.h"
 #include "pipelines/eval/testset.h"
 
 G_BEGIN_DECLS
@@ -45,6 +46,10 @@ int rdtrain_fail_arguments (const GError * error);
 
 /** rdtrain_fail_usage: sets G_OPTION_ERROR_BAD_VALUE; returns FALSE. */
 gboolean rdtrain_fail_usage (GError ** error, const gchar * message);
+
+#define RDTRAIN_PRODUCTS_HELP "Of activations with the model's matrices: f32, or bf16, which is much faster on CPUs with AMX (f32)"
+/** rdtrain_parse_products: what --products says; NULL is f32. */
+gboolean rdtrain_parse_products (const gchar * name, RdProducts * products, GError ** error);
 
 /** RdtrainWindows: zeroed at first. Test windows that no text may have in common with a corpus. */
 typedef struct

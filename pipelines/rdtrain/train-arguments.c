@@ -37,14 +37,6 @@ parse_rounding (const gchar * name, RdTrainOptions * options, GError ** error)
 }
 
 static gboolean
-parse_products (const gchar * name, RdTrainOptions * options, GError ** error)
-{
-  options->products = RD_PRODUCTS_F32;
-  return name == NULL || rd_products_by_name (name, &options->products)
-      || rdtrain_fail_usage (error, "--products is f32 or bf16");
-}
-
-static gboolean
 add_matrix (const gchar * name, guint8 * matrices)
 {
   for (guint i = 0; i < RD_N_MATRICES; i++) {
@@ -168,7 +160,7 @@ set_numbers (const RdtrainTrainArguments * a, RdTrainOptions * options,
   set_steps (a, options);
   return parse_entropy_model (a->entropy_model, options, error)
       && parse_rounding (a->rounding, options, error)
-      && parse_products (a->products, options, error)
+      && rdtrain_parse_products (a->products, &options->products, error)
       && parse_adapters (a->adapters, &options->matrices, error)
       && parse_blocks (a->blocks, options, error);
 }
@@ -272,8 +264,7 @@ add_numbers (GOptionContext * context, RdtrainTrainArguments * a)
     {"codec-rate", 0, 0, G_OPTION_ARG_DOUBLE, &a->codec_rate,
         "Peak learning rate of the codec (2e-4)", "X"},
     {"products", 0, 0, G_OPTION_ARG_STRING, &a->products,
-        "Of activations with the model's matrices: f32, or bf16, which is much "
-          "faster on CPUs with AMX (f32)", "HOW"},
+        RDTRAIN_PRODUCTS_HELP, "HOW"},
     {"warmup", 0, 0, G_OPTION_ARG_INT, &a->warmup,
         "Steps in which the rates rise (a twentieth, at most 100)", "N"},
     {"seed", 0, 0, G_OPTION_ARG_INT64, &a->seed,

@@ -6,14 +6,14 @@
 #include "tests/elements/element-tools.h"
 #include "tests/support/test-model.h"
 
-#define PROMPT "And the LORD said unto Moses,"
-#define GREEDY " Speak unto the children of Israel, saying, " \
-  "Speak unto the children of Israel,"
-#define N_GREEDY 20
+#define PROMPT "And the children of Israel"
+#define GREEDY " came to the children of Israel, and said, " \
+  "I will not hearken unto"
+#define N_GREEDY 16
 
 static gchar *model, *codec, *text;
 
-/* No choice in this text is close: the weights before their rounding to Q8_0 write it, too. */
+/* No choice in this text is close: each likeliest token has a logit at least 0.36 above the next one. */
 GST_START_TEST (greedy_text)
 {
   for (guint split = 1; split < 4; split++) {
@@ -86,9 +86,9 @@ main (int argc, char **argv)
 {
   int failed;
 
-  model = st_test_source_path ("models/files/tiny-english-1m.gguf");
+  model = st_test_source_path ("models/files/tiny-english-4m.gguf");
   codec =
-      st_test_source_path ("codec/files/rdcodec-tiny-english-1m-split2.gguf");
+      st_test_source_path ("codec/files/rdcodec-tiny-english-4m-split2.gguf");
   text = st_test_data_path ("hamlet20k.txt");
   st_elements_init (&argc, &argv);
   GST_ELEMENT_REGISTER (rdencoder, NULL);

@@ -8,7 +8,7 @@ import subprocess
 import harness
 from harness import Skip, check, comment, whole_text
 
-MODEL = os.path.join(harness.SOURCE_ROOT, "models/files/tiny-english-1m.gguf")
+MODEL = os.path.join(harness.SOURCE_ROOT, "models/files/tiny-english-4m.gguf")
 QUICKSTART = os.path.join(harness.SOURCE_ROOT, "pipelines/quickstart")
 TOKENS = 32
 SECONDS = 120
@@ -37,12 +37,20 @@ def test_text_of_the_whole_model():
     check(printed.startswith(expected + "\n"), f"{printed!r} is not {expected!r}")
 
 
+def check_figures(printed, name):
+    """A codec file of this model takes less than fp16's bits."""
+    found = re.search(rf"codec {re.escape(name)}: (\d+) bits a token of (\d+) raw", printed)
+    check(found, f"no figures of {name} at the end of {printed!r}")
+    check(int(found[1]) < int(found[2]) / 2, f"{found[1]} bits of {found[2]}")
+
+
 def test_codec_file():
-    """The codec file of this model takes less than fp16's bits."""
-    printed = quickstart()
-    found = re.search(r"codec (rdcodec-tiny-english\S*): (\d+) bits a token of (\d+) raw", printed)
-    check(found, f"no figures at the end of {printed!r}")
-    check(int(found[2]) < int(found[3]) / 2, f"{found[2]} bits of {found[3]}")
+    check_figures(quickstart(), "rdcodec-tiny-english-4m-split2.gguf")
+
+
+def test_trained_codec():
+    """Both halves run with the file's adapters."""
+    check_figures(quickstart("--codec", "trained"), "rdcodec-tiny-english-4m-split2-trained.gguf")
 
 
 if __name__ == "__main__":

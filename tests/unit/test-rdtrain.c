@@ -131,6 +131,8 @@ test_usage (void)
     {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1", "--type=Q4_0"}, 2,
         "--type is F16"},
     {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",
+            "--products=f16"}, 2, "f32 or bf16"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",
             "--exclude-windows=WINDOWS"}, 2, "--windows-model"},
   };
 
@@ -173,6 +175,8 @@ test_errors (void)
             "--steps=1"}, 1, "/no/such/folder"},
     {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",
             "--vocabulary=30000"}, 1, "the text is too short"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",
+            "--vocabulary=300", "--grow=/no/such/model"}, 1, "/no/such/model"},
     {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1", "--heads=7"}, 1,
         "7 heads"},
     {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",

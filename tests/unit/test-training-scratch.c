@@ -4,6 +4,7 @@
 
 #include <glib/gstdio.h>
 
+#include "codec/training/language.h"
 #include "codec/training/scratch.h"
 #include "tests/support/random-weights.h"
 #include "tests/support/test-model.h"
@@ -170,6 +171,110 @@ test_begin (Fixture * f, gconstpointer unused)
   g_assert_cmpfloat (variance (weights->output_norm, 32, 1), ==, 0);
 }
 
+/* ---- larger models that begin as smaller ones ---- */
+
+/* Mean loss of @weights on the first ids of the text; their vocabularies are the same. */
+static double
+loss_on_text (RdWeights * weights)
+{
+  const RdLanguageOptions options = {.weights = weights,.train_weights = TRUE,
+    .threads = 1
+  };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (RdLanguage) language = rd_language_new (&options, &error);
+  gint32 ids[33];
+  RdLanguageJob job = {.ids = ids,.gate = 1.0f,.target = {.n = 32,.loss =
+          RD_LOSS_LABELS,.labels = ids + 1}
+  };
+
+  g_assert_no_error (error);
+  for (guint i = 0; i < G_N_ELEMENTS (ids); i++)
+    ids[i] = (gint32) (i * 97 % 320);
+  rd_language_run (language, &job, 1, NULL, NULL, &error);
+  g_assert_no_error (error);
+  return job.target.total / 32;
+}
+
+/* Norms that divide by something other than 1 and losses far from that of an even distribution. */
+static RdWeights *
+begin_loud (Fixture * f, guint64 seed)
+{
+  RdWeights *weights = begin (f, seed);
+
+  for (gsize i = 0; i < weights->n_values; i++)
+    weights->arena.memory[i] *= 4;
+  return weights;
+}
+
+static void
+test_grown (Fixture * f, gconstpointer unused)
+{
+  static const RdScratchShape shapes[] = {
+    {32, 2, 2, 1, 64, 64, 320}, {64, 2, 4, 2, 64, 64, 320},
+    {32, 5, 2, 1, 64, 64, 320}, {32, 2, 2, 1, 96, 64, 320},
+    {96, 3, 6, 3, 128, 64, 320}
+  };
+  const guint64 seed = g_test_rand_int ();
+  g_autoptr (RdWeights) small = begin_loud (f, seed);
+  const double loss = loss_on_text (small);
+
+  (void) unused;
+  g_assert_cmpfloat (fabs (loss - log (320)), >, 0.02);
+  for (guint i = 0; i < G_N_ELEMENTS (shapes); i++) {
+    g_autoptr (RdWeights) random = NULL;
+    g_autoptr (RdWeights) grown = NULL;
+    g_autoptr (GError) error = NULL;
+
+    f->options.shape = shapes[i];
+    random = begin (f, seed + 1);
+    grown = begin (f, seed + 1);
+    rd_scratch_model_grow (grown, small, &error);
+    g_assert_no_error (error);
+    g_assert_cmpfloat_with_epsilon (loss_on_text (grown), loss, 0.01);
+    /* what reads is random where it is new */
+    if (shapes[i].ff_size > 64)
+      g_assert_cmpfloat (grown->blocks[0].matrices[RD_MATRIX_UP][64 *
+              shapes[i].hidden_size], ==,
+          random->blocks[0].matrices[RD_MATRIX_UP][64 * shapes[i].hidden_size]);
+  }
+}
+
+static void
+test_does_not_grow (Fixture * f, gconstpointer unused)
+{
+  static const struct
+  {
+    RdScratchShape shape;
+    const gchar *text;
+  } shapes[] = {
+    {{16, 2, 1, 1, 64, 64, 320}, "hidden size 32"},
+    {{32, 1, 2, 1, 64, 64, 320}, "blocks 2"},
+    {{32, 2, 2, 1, 32, 64, 320}, "feed-forward size 64"},
+    {{64, 2, 2, 1, 64, 64, 320}, "heads of size 16"},
+    {{64, 2, 4, 1, 64, 64, 320}, "heads for each"},
+    {{32, 2, 2, 1, 64, 64, 330}, "320 tokens of vocabulary"},
+  };
+  g_autoptr (RdWeights) small = begin (f, 7);
+
+  (void) unused;
+  for (guint i = 0; i < G_N_ELEMENTS (shapes); i++) {
+    g_autoptr (RdWeights) weights = NULL;
+    g_autoptr (RdWeights) untouched = NULL;
+    g_autoptr (GError) error = NULL;
+
+    f->options.shape = shapes[i].shape;
+    weights = begin (f, 8);
+    untouched = begin (f, 8);
+    g_assert_false (rd_scratch_model_grow (weights, small, &error));
+    g_assert_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS);
+    g_test_message ("%s", error->message);
+    /* "from ... to": sizes that are smaller, or others */
+    g_assert_nonnull (strstr (error->message, shapes[i].text));
+    g_assert_cmpmem (weights->arena.memory, weights->n_values * sizeof (float),
+        untouched->arena.memory, untouched->n_values * sizeof (float));
+  }
+}
+
 /* ---- whole trainings ---- */
 
 static void
@@ -217,6 +322,44 @@ test_same_bytes (Fixture * f, gconstpointer unused)
   g_assert_false (g_bytes_equal (one, other));
 }
 
+/* A grown model goes on where the smaller one was; its checkpoint belongs to that one. */
+static void
+test_grows (Fixture * f, gconstpointer unused)
+{
+  g_autofree gchar *small = g_build_filename (f->directory, "small", NULL);
+  g_autofree gchar *other = g_build_filename (f->directory, "other", NULL);
+  double reached;
+
+  (void) unused;
+  g_bytes_unref (train (f));
+  reached = f->last_loss;
+  g_assert_cmpint (g_rename (f->options.output, small), ==, 0);
+  f->options.seed++;
+  g_bytes_unref (train (f));
+  g_assert_cmpint (g_rename (f->options.output, other), ==, 0);
+  f->options.shape = (RdScratchShape) {
+  64, 3, 4, 2, 96, 64, 320};
+  f->options.grow = small;
+  f->stop = 2;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED, "--resume");
+  g_atomic_int_set (&f->cancel, 0);
+  g_assert_cmpfloat (f->first_loss, <, (reached + 5.77) / 2);
+  f->options.resume = TRUE;
+  f->options.grow = other;
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER, "grown from");
+  f->options.grow = small;
+  f->stop = 0;
+  g_bytes_unref (train (f));
+  g_assert_cmpfloat (f->last_loss, <, reached);
+  g_unlink (f->options.output);
+  f->options.resume = FALSE;
+  f->options.shape.ff_size = 32;
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+      "small: a model with feed-forward size 64");
+  f->options.grow = f->text;
+  assert_fails (f, ST_GGUF_ERROR, ST_GGUF_ERROR_FORMAT, f->text);
+}
+
 /* Twice, in the second pass over the text the second time. */
 static void
 test_interrupted (Fixture * f, gconstpointer unused)
@@ -245,6 +388,36 @@ test_interrupted (Fixture * f, gconstpointer unused)
   parts = train (f);
   g_assert_true (g_bytes_equal (whole, parts));
   g_assert_true (g_file_test (checkpoint, G_FILE_TEST_EXISTS));
+}
+
+/* Other bits, about the same losses; the file says so, and a checkpoint of it is not gone on with in single precision. */
+static void
+test_products (Fixture * f, gconstpointer unused)
+{
+  g_autoptr (GBytes) f32 = train (f);
+  const double loss = f->last_loss;
+  g_autoptr (GBytes) bf16 = NULL;
+  g_autoptr (GBytes) threads = NULL;
+  g_autoptr (StGguf) gguf = NULL;
+
+  (void) unused;
+  f->options.products = RD_PRODUCTS_BF16;
+  bf16 = train (f);
+  g_assert_false (g_bytes_equal (f32, bf16));
+  g_assert_cmpfloat_with_epsilon (f->last_loss, loss, 0.05);
+  gguf = st_gguf_open (f->options.output, NULL);
+  g_assert_true (g_str_has_suffix (st_gguf_get_string (gguf,
+              "rdtraining.settings"), ", products bf16"));
+  f->options.threads = 2;
+  threads = train (f);
+  g_assert_true (g_bytes_equal (bf16, threads));
+  g_unlink (f->options.output);
+  f->stop = 2;
+  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED, "--resume");
+  g_atomic_int_set (&f->cancel, 0);
+  f->options.resume = TRUE;
+  f->options.products = RD_PRODUCTS_F32;
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER, "products bf16");
 }
 
 static void
@@ -371,9 +544,13 @@ main (int argc, char **argv)
     void (*run) (Fixture *, gconstpointer);
   } tests[] = {
     {"/training-scratch/begin", test_begin},
+    {"/training-scratch/grown", test_grown},
+    {"/training-scratch/does-not-grow", test_does_not_grow},
     {"/training-scratch/learns", test_learns},
+    {"/training-scratch/grows", test_grows},
     {"/training-scratch/same-bytes", test_same_bytes},
     {"/training-scratch/interrupted", test_interrupted},
+    {"/training-scratch/products", test_products},
     {"/training-scratch/checkpoint", test_checkpoint},
     {"/training-scratch/number-of-steps", test_number_of_steps},
     {"/training-scratch/bad-options", test_bad_options},
