@@ -1,5 +1,7 @@
 #include "tests/support/training-tools.h"
 
+#include <math.h>
+
 #include <glib/gstdio.h>
 
 #include "tests/support/model-tools.h"
@@ -56,4 +58,35 @@ rd_test_states (const gchar * path, gint split, gsize n)
   g_assert_no_error (error);
   st_kv_cache_free (cache);
   return x;
+}
+
+static double
+squares_of_terms (const RdAdapters * adapters, guint block, RdMatrix matrix,
+    const float *gradient)
+{
+  gsize outputs, inputs;
+  double sum = 0;
+  float *u, *v;
+
+  if (!rd_adapters_find (adapters, block, matrix, &u, &v))
+    return 0;
+  rd_matrix_shape (&adapters->config, matrix, &outputs, &inputs);
+  gradient = rd_adapters_gradient (adapters, u, (float *) gradient);
+  for (gsize i = 0; i < outputs * adapters->rank; i++) {
+    const double term = (double) u[i] * gradient[i];
+
+    sum += term * term;
+  }
+  return sum;
+}
+
+double
+rd_test_gate_terms (const RdAdapters * adapters, const float *gradient)
+{
+  double sum = 0;
+
+  for (guint i = 0; i < adapters->config.n_blocks * RD_N_MATRICES; i++)
+    sum += squares_of_terms (adapters, i / RD_N_MATRICES, i % RD_N_MATRICES,
+        gradient);
+  return sqrt (sum);
 }
