@@ -1,4 +1,4 @@
-/* A model of the llama family before its training, and what training made of it, as GGUF files. */
+/* A model of the llama family before its training. */
 #pragma once
 #include "codec/training/bpe.h"
 #include "codec/training/weights.h"
@@ -23,9 +23,5 @@ StModel *rd_scratch_model_begin (const RdScratchShape * shape, const RdBpe * bpe
 /** rd_scratch_model_fill: norms 1, matrices normal with deviation 0.02, those whose output is added to the hidden state with 0.02 / sqrt (2 *
  * blocks) (Radford et al. 2019), a function of @seed and the shape. @weights: a whole model's. */
 void rd_scratch_model_fill (RdWeights * weights, guint64 seed);
-
-/** rd_scratch_model_save: writes @weights with the metadata of the model that they were made of, and @notes (key, value, key ..., NULL;
- * strings) beside it. Matrices get type @type, norms are F32. */
-gboolean rd_scratch_model_save (const RdWeights * weights, StType type, const gchar * const *notes, const gchar * path, GError ** error);
 
 G_END_DECLS

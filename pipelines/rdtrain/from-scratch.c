@@ -87,21 +87,6 @@ check_arguments (const Arguments * a, gint argc, GError ** error)
   return check_numbers (a, error);
 }
 
-static gboolean
-parse_type (const gchar * name, StType * type, GError ** error)
-{
-  static const StType types[] = { ST_TYPE_F16, ST_TYPE_Q8_0, ST_TYPE_F32 };
-
-  for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
-    if (name == NULL || g_ascii_strcasecmp (name,
-            st_type_traits (types[i])->name) == 0) {
-      *type = types[i];
-      return TRUE;
-    }
-  }
-  return rdtrain_fail_usage (error, "--type is F16, Q8_0 or F32");
-}
-
 /* Whole steps for at least so many tokens. */
 static guint64
 count_steps (const Arguments * a)
@@ -131,7 +116,7 @@ set_options (const Arguments * a, RdScratchOptions * options, GError ** error)
         (guint64) a->seed,.threads = (guint) a->threads,.checkpoint =
         a->checkpoint,.resume = a->resume,.keep_checkpoint = a->keep,.cancel =
         &rdtrain_cancelled,.progress = on_progress,.tell = rdtrain_tell,};
-  return parse_type (a->type, &options->type, error);
+  return rdtrain_parse_type (a->type, &options->type, error);
 }
 
 /* ---- the command ---- */

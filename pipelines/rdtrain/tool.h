@@ -1,6 +1,7 @@
 /* What the commands of rdtrain share: signals, exit codes, what is told, test windows. */
 #pragma once
 #include "codec/training/corpus.h"
+#include "models/gguf/types.h"
 #include "pipelines/eval/testset.h"
 
 G_BEGIN_DECLS
@@ -45,6 +46,9 @@ int rdtrain_fail_arguments (const GError * error);
 
 /** rdtrain_fail_usage: sets G_OPTION_ERROR_BAD_VALUE; returns FALSE. */
 gboolean rdtrain_fail_usage (GError ** error, const gchar * message);
+
+/** rdtrain_parse_type: the type of a model's matrices; F16 if @name is NULL. Error: of usage. */
+gboolean rdtrain_parse_type (const gchar * name, StType * type, GError ** error);
 
 /** RdtrainWindows: zeroed at first. Test windows that no text may have in common with a corpus. */
 typedef struct

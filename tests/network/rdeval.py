@@ -188,6 +188,27 @@ def test_adapters():
     check(value(found["lossy", 90.0], "kl") != finest, "the same at two qualities")
 
 
+def test_reference():
+    """A model that was trained with its codec against the one that it comes from: here two that have nothing in common."""
+    plain = os.environ.get("ST_TEST_CODEC_SIDE", "")
+    if not plain:
+        raise harness.Skip("ST_TEST_CODEC_SIDE names no codec file")
+    other, rounded = harness.make_model(scratch("other.gguf"), "--seed=7"), harness.make_model(scratch("q8.gguf"), "--type=Q8_0")
+    arguments = [f"--codec={plain}:rate-control=lossless:label=lossless", f"--codec={plain}:quality=60:label=lossy", "--codec=f32", "--windows=1"]
+    own = points(results(*arguments))
+    same = points(results(*arguments, f"--reference={tiny_model()}"))
+    found = results(*arguments, f"--reference={other}")
+    check(found["reference"] == other and found["model"] == tiny_model() and found["reference_id"] != found["model_id"], str(found)[:300])
+    far = points(found)
+    for key, point in own.items():
+        close(value(same[key], "kl"), value(point, "kl"), f"{key} with the model itself as reference")
+        check(value(far[key], "wire_bpt") == value(point, "wire_bpt") or key[0] == "f32", f"{key}: other bits with another reference")
+    check(value(own["lossless", None], "kl") < 1e-6 < 1e-2 < value(far["lossless", None], "kl"), str(far["lossless", None]))
+    check(value(far["f32", None], "kl") == 0, "a baseline is none of the reference's")
+    near = points(results(*arguments, f"--reference={rounded}"))
+    check(0 < value(near["lossless", None], "kl") < value(far["lossless", None], "kl"), "the same weights, rounded, are no nearer")
+
+
 def test_speed():
     path = scratch("speed.json")
     done = run("--speed", "--rounds=3", "--codec=int8:nopack", "--codec=f16:frame-tokens=1", "--codec=rounding", f"--json={path}")

@@ -4,6 +4,7 @@
 
 #include <glib/gstdio.h>
 
+#include "codec/training/calibrate.h"
 #include "tests/support/model-tools.h"
 
 RdTail *
@@ -89,4 +90,22 @@ rd_test_gate_terms (const RdAdapters * adapters, const float *gradient)
     sum += squares_of_terms (adapters, i / RD_N_MATRICES, i % RD_N_MATRICES,
         gradient);
   return sqrt (sum);
+}
+
+gchar *
+rd_test_calibrate (const gchar * model, guint split, const gchar * text,
+    const gchar * folder, const gchar * name, RdSideInfo side_info)
+{
+  gchar *path = g_build_filename (folder, name, NULL);
+  const gchar *texts[] = { text, NULL };
+  const RdCalibrateOptions options = {.model = model,.split_layer =
+        split,.texts = texts,.output = path,.side_info = side_info,.sequences =
+        24,.gradient_sequences = 10,.length = 48,.lambda =
+        RD_CALIBRATE_LAMBDA,.threads = 1
+  };
+  g_autoptr (GError) error = NULL;
+
+  rd_calibrate (&options, &error);
+  g_assert_no_error (error);
+  return path;
 }

@@ -5,18 +5,19 @@
 
 #include <glib/gstdio.h>
 
-#include "codec/training/calibrate.h"
-#include "codec/training/parameters.h"
 #include "codec/training/entropy-models.h"
 #include "codec/training/static.h"
 #include "codec/training/train-export.h"
 #include "codec/training/train-rates.h"
+#include "codec/training/train-state.h"
+#include "codec/training/weights.h"
 #include "tests/support/random-weights.h"
 #include "tests/support/test-model.h"
-#include "tests/support/tiny-model.h"
+#include "tests/support/training-tools.h"
 
 #define SPLIT 2
 #define ALL_MATRICES 0x7f
+#define FULL_WEIGHTS 0x100
 #define STEPS 5
 
 static gchar *folder, *model, *text, *plain_start, *embedding_start;
@@ -193,9 +194,14 @@ mean_cost (const RdTrainPoint * points)
 /* ---- what is learned ---- */
 
 static void
-test_learns (Fixture * f, gconstpointer adapters)
+test_learns (Fixture * f, gconstpointer trained)
 {
-  f->options.matrices = GPOINTER_TO_UINT (adapters);
+  const guint what = GPOINTER_TO_UINT (trained);
+
+  f->options.matrices = what & ALL_MATRICES;
+  f->options.full_weights = what == FULL_WEIGHTS;
+  if (f->options.full_weights)
+    f->options.rate = 3e-3;
   f->options.steps = 60;
   f->options.codec_rate = 5e-3;
   train (f);
@@ -233,10 +239,11 @@ static void
 test_interrupted (Fixture * f, gconstpointer unused)
 {
   (void) unused;
-  for (guint variant = 0; variant < 3; variant++) {
+  for (guint variant = 0; variant < 4; variant++) {
     g_autoptr (GBytes) expected = NULL;
 
-    f->options.matrices = variant > 0 ? ALL_MATRICES : 0;
+    f->options.full_weights = variant == 3;
+    f->options.matrices = variant % 3 > 0 ? ALL_MATRICES : 0;
     f->options.noise = variant == 1;
     f->options.label_weight = variant == 1 ? 0.25 : 0;
     f->options.set = variant == 2;
@@ -292,11 +299,13 @@ test_values (Fixture * f, gconstpointer unused)
 
 /* ---- export ---- */
 
-static RdLearnedParameters *
-export (Fixture * f, guint rank, guint threads)
+static gboolean
+try_export (Fixture * f, guint rank, guint threads, const gchar * model_output,
+    GError ** error)
 {
   const RdTrainExport to = {.codec_export = rd_trainable_export,.output =
-        f->output,.sequences = 10,.rank = rank,.sources = "a play"
+        f->output,.sequences = 10,.rank = rank,.model_output =
+        model_output,.type = ST_TYPE_F32,.sources = "a play"
   };
   RdTrainOptions options = {.model = model,.start = f->options.start,.texts =
         f->texts,.checkpoint = f->options.checkpoint,.threads =
@@ -304,20 +313,40 @@ export (Fixture * f, guint rank, guint threads)
         RD_STATIC_NAME,.codec_new = rd_trainable_new_by_name
   };
   g_autofree gchar *codec = NULL;
-  g_autoptr (GError) error = NULL;
-  RdLearnedParameters *p;
 
-  rd_train_options_read (&options, f->options.checkpoint, &codec, &error);
-  g_assert_no_error (error);
+  rd_train_options_read (&options, f->options.checkpoint, &codec, error);
   g_assert_cmpstr (codec, ==, RD_STATIC_NAME);
   g_assert_cmpuint (options.steps, ==, f->options.steps);
   g_assert_cmpfloat (options.lambda_max, ==, f->options.lambda_max);
   g_assert_cmpfloat (options.alpha, ==, f->options.alpha);
-  rd_train_export (&options, &to, &error);
+  g_assert_cmpint (options.full_weights, ==, f->options.full_weights);
+  return rd_train_export (&options, &to, error);
+}
+
+static RdLearnedParameters *
+export (Fixture * f, guint rank, guint threads, const gchar * model_output)
+{
+  g_autoptr (GError) error = NULL;
+  RdLearnedParameters *p;
+
+  try_export (f, rank, threads, model_output, &error);
   g_assert_no_error (error);
   p = rd_learned_parameters_load (f->output, &error);
   g_assert_no_error (error);
   return p;
+}
+
+static void
+assert_export_fails (Fixture * f, guint rank, const gchar * model_output,
+    const gchar * part)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (try_export (f, rank, 1, model_output, &error));
+  g_test_message ("%s", error->message);
+  g_assert_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS);
+  g_assert_nonnull (strstr (error->message, part));
+  g_assert_false (g_file_test (f->output, G_FILE_TEST_EXISTS));
 }
 
 static void
@@ -330,7 +359,8 @@ test_export_alone (Fixture * f, gconstpointer unused)
 
   (void) unused;
   train (f);
-  p = export (f, 0, 1);
+  assert_export_fails (f, 0, f->other, "weights were not trained");
+  p = export (f, 0, 1, NULL);
   g_assert_null (p->adapters);
   g_assert_cmpuint (p->split_layer, ==, SPLIT);
   g_assert_cmpmem (p->model_id, sizeof (p->model_id), start->model_id,
@@ -360,16 +390,16 @@ test_export_adapters (Fixture * f, gconstpointer unused)
   f->options.rate = 1e-2;
   train (f);
   before = mean_cost (f->last);
-  p = export (f, 0, 1);
+  p = export (f, 0, 1, NULL);
   first = take_file (f->output);
   g_assert_nonnull (p->adapters);
   g_assert_cmpuint (p->adapters->list->len, ==, ST_TINY_BLOCKS * 7);
   g_assert_cmpfloat (p->adapters->gates[0], !=, 1.0f);
-  again = export (f, 0, 2);
+  again = export (f, 0, 2, NULL);
   g_assert_cmpstr (again->id, ==, p->id);
   second = take_file (f->output);
   g_assert_true (g_bytes_equal (first, second));
-  smaller = export (f, 1, 1);
+  smaller = export (f, 1, 1, NULL);
   g_assert_cmpuint (smaller->adapters->list->len, ==, p->adapters->list->len);
   g_assert_cmpuint (rd_learned_adapters_get (smaller->adapters, 0)->rank, ==,
       1);
@@ -389,6 +419,63 @@ test_export_adapters (Fixture * f, gconstpointer unused)
   g_unlink (f->checkpoint);
   assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
       "has adapters");
+}
+
+static RdWeights *
+open_weights (const gchar * path)
+{
+  const StModelOptions options = {.last_block = -1,.embed = TRUE,.output =
+        TRUE,.threads = 1
+  };
+  g_autoptr (StModel) whole = st_model_open (path, &options, NULL);
+
+  g_assert_nonnull (whole);
+  return rd_weights_new (whole, 32, NULL);
+}
+
+/* The model that comes out has the checkpoint's values, the codec file is for it alone, and both are the same for any threads. */
+static void
+test_export_weights (Fixture * f, gconstpointer unused)
+{
+  g_autoptr (RdLearnedParameters) p = NULL, again = NULL;
+  g_autoptr (RdWeights) original = open_weights (model);
+  g_autoptr (RdWeights) trained = NULL;
+  g_autoptr (GBytes) first = NULL, second = NULL;
+  const gsize bytes = original->n_values * sizeof (float);
+  RdParameters parameters = { 0 };
+  gsize n;
+
+  (void) unused;
+  f->options.full_weights = TRUE;
+  train (f);
+  assert_export_fails (f, 0, NULL, "--output-model");
+  assert_export_fails (f, 1, f->other, "lower rank");
+  p = export (f, 0, 1, f->other);
+  first = take_file (f->other);
+  again = export (f, 0, 2, f->other);
+  g_assert_cmpstr (again->id, ==, p->id);
+  trained = open_weights (f->other);
+  g_assert_cmpint (memcmp (trained->arena.memory, original->arena.memory,
+          bytes), !=, 0);
+  rd_weights_parameters (original, &parameters);
+  g_assert_true (rd_train_state_read_values (f->checkpoint, &parameters, &n,
+          NULL));
+  g_assert_cmpuint (n, ==, rd_parameters_count (&parameters));
+  rd_parameters_clear (&parameters);
+  g_assert_cmpmem (trained->arena.memory, bytes, original->arena.memory, bytes);
+
+  g_assert_null (p->adapters);
+  g_assert_cmpstr (p->model_name, ==, trained->config.name);
+  g_assert_nonnull (strstr (p->model_name, "trained with its codec"));
+  f->options.full_weights = FALSE;
+  f->options.start = f->output;
+  g_unlink (f->checkpoint);
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+      "for another model");
+  f->options.model = f->other;
+  train (f);
+  second = take_file (f->other);
+  g_assert_true (g_bytes_equal (first, second));
 }
 
 /* ---- what is refused ---- */
@@ -491,6 +578,11 @@ test_bad_options (Fixture * f, gconstpointer unused)
   assert_fails (f, RD_TRAINING_ERROR, code, "last block");
   f->options.last_block = f->options.first_block = 2;
   assert_fails (f, RD_TRAINING_ERROR, code, "first block");
+  f->options.full_weights = TRUE;
+  assert_fails (f, RD_TRAINING_ERROR, code, "adapters, too");
+  f->options.matrices = 0;
+  f->options.start = embedding_start;
+  assert_fails (f, RD_TRAINING_ERROR, code, "side information");
   f->options = good;
   f->options.checkpoint = "/no/such/folder/checkpoint";
   assert_fails (f, G_FILE_ERROR, G_FILE_ERROR_NOENT, "/no/such/folder");
@@ -538,59 +630,7 @@ test_diverged (Fixture * f, gconstpointer unused)
   g_assert_true (g_bytes_equal (before, after));
 }
 
-/* ---- rate points ---- */
-
-static void
-test_rates (void)
-{
-  const RdRates rates = { 1e-4, 1e-2, 4, 3 };
-  guint counts[8] = { 0 };
-
-  st_test_near (rd_rate_level (.0011), 40, 1e-9);
-  st_test_near (rd_rate_level (.00016), 56, 1e-9);
-  st_test_near (rd_rate_level (sqrt (.0011 * .0004)), 44, 1e-9);
-  g_assert_cmpfloat (rd_rate_level (.05), <, 24);
-  g_assert_cmpfloat (rd_rate_level (1e-5), >, 72);
-  g_assert_cmpfloat (rd_rate_level (1.0), ==, 0);
-  g_assert_cmpfloat (rd_rate_level (1e-9), ==, 127);
-  st_test_near (rd_rate_weight (4e-3), 0.5 * rd_rate_weight (1e-3), 1e-12);
-  for (guint64 step = 0; step < 500; step++) {
-    guint parts = 0;
-
-    for (guint i = 0; i < 4; i++) {
-      const double lambda = rd_rates_draw (&rates, 4 * step + i);
-
-      g_assert_cmpfloat (lambda, >=, rates.min);
-      g_assert_cmpfloat (lambda, <=, rates.max);
-      parts |= 1u << rd_rates_place (&rates, lambda, 4);
-      counts[rd_rates_place (&rates, lambda, 8)]++;
-      g_assert_cmpfloat (lambda, ==, rd_rates_draw (&rates, 4 * step + i));
-    }
-    g_assert_cmpuint (parts, ==, 0xf);
-  }
-  /* 250 each, of a deviation of 11 */
-  for (guint i = 0; i < 8; i++)
-    st_test_near (counts[i], 250, 55);
-}
-
 /* ---- set-up of all ---- */
-
-static gchar *
-calibrate (const gchar * name, RdSideInfo side_info)
-{
-  gchar *path = g_build_filename (folder, name, NULL);
-  const gchar *texts[] = { text, NULL };
-  const RdCalibrateOptions options = {.model = model,.split_layer =
-        SPLIT,.texts = texts,.output = path,.side_info = side_info,.sequences =
-        24,.gradient_sequences = 10,.length = 48,.lambda =
-        RD_CALIBRATE_LAMBDA,.threads = 1
-  };
-  g_autoptr (GError) error = NULL;
-
-  rd_calibrate (&options, &error);
-  g_assert_no_error (error);
-  return path;
-}
 
 static void
 add (const gchar * name, gconstpointer data,
@@ -609,22 +649,25 @@ main (int argc, char **argv)
   g_assert_nonnull (folder);
   model = st_tiny_model_temp (NULL);
   text = st_test_data_path ("hamlet20k.txt");
-  plain_start = calibrate ("plain.gguf", RD_SIDE_INFO_NONE);
-  embedding_start = calibrate ("embedding.gguf", RD_SIDE_INFO_EMBEDDING);
+  plain_start = rd_test_calibrate (model, SPLIT, text, folder, "plain.gguf",
+      RD_SIDE_INFO_NONE);
+  embedding_start = rd_test_calibrate (model, SPLIT, text, folder,
+      "embedding.gguf", RD_SIDE_INFO_EMBEDDING);
   add ("/train/learns/codec", GUINT_TO_POINTER (0), test_learns);
   add ("/train/learns/both", GUINT_TO_POINTER (ALL_MATRICES), test_learns);
+  add ("/train/learns/weights", GUINT_TO_POINTER (FULL_WEIGHTS), test_learns);
   add ("/train/interrupted", NULL, test_interrupted);
   add ("/train/seed", NULL, test_seed);
   add ("/train/values", NULL, test_values);
   add ("/train/export/alone", NULL, test_export_alone);
   add ("/train/export/adapters", NULL, test_export_adapters);
   add ("/train/products", NULL, test_products);
+  add ("/train/export/weights", NULL, test_export_weights);
   add ("/train/refused/settings", NULL, test_other_settings);
   add ("/train/refused/model", NULL, test_other_model);
   add ("/train/refused/options", NULL, test_bad_options);
   add ("/train/refused/text", NULL, test_bad_text);
   add ("/train/diverged", NULL, test_diverged);
-  g_test_add_func ("/train/rates", test_rates);
   status = g_test_run ();
   g_unlink (model);
   g_unlink (plain_start);

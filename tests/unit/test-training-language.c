@@ -6,7 +6,7 @@
 #include <glib/gstdio.h>
 
 #include "codec/training/language.h"
-#include "tests/support/double-llama.h"
+#include "tests/support/exact-weights.h"
 #include "tests/support/model-tools.h"
 #include "tests/support/random-weights.h"
 #include "tests/support/training-tools.h"
@@ -95,30 +95,6 @@ language_new (const Fixture * f, gboolean train_weights, guint threads,
   return language;
 }
 
-/* Values of weights to the double model; the embedding of a tied model is its output matrix. Returns the embedding. */
-static const double *
-load_weights (const Fixture * f)
-{
-  const double *embedding = NULL;
-  gsize n;
-
-  for (guint i = 0; i < f->parameters.list->len; i++) {
-    const RdParameter *p = rd_parameters_get (&f->parameters, i);
-    const double *values = f->values + p->offset;
-    double *array = st_double_tail_find (f->exact, p->name, &n);
-
-    if (array != NULL)
-      memcpy (array, values, n * sizeof (double));
-    if (strcmp (p->name, "token_embd.weight") == 0)
-      embedding = values;
-  }
-  g_assert_nonnull (embedding);
-  if (f->weights->output == f->weights->embedding)
-    memcpy (st_double_tail_find (f->exact, "output.weight", &n), embedding,
-        (gsize) V * D * sizeof (double));
-  return embedding;
-}
-
 static void
 merge (const Fixture * f, guint block, RdMatrix matrix)
 {
@@ -150,7 +126,8 @@ exact_loss (gconstpointer user_data)
   const Fixture *f = user_data;
   const RdTailJob *target = &f->job->target;
   const gsize n = target->n;
-  const double *embedding = load_weights (f);
+  const double *embedding = rd_test_load_weights (f->exact, &f->parameters,
+      f->values, f->weights->output == f->weights->embedding);
   g_autofree double *x = g_new (double, n * D);
   g_autofree double *logp = g_new (double, n * V);
   double sum = 0;

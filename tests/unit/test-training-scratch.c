@@ -328,13 +328,13 @@ test_bad_options (Fixture * f, gconstpointer unused)
       "multiples of 32");
   f->options.shape = (RdScratchShape) SHAPE;
   f->options.length = 65;
-  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_OPTIONS, "2..64");
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS, "2..64");
   f->options.length = 32;
   f->options.warmup = STEPS;
-  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_OPTIONS, "0..18");
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS, "0..18");
   f->options.warmup = 0;
   f->options.rate = NAN;
-  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_OPTIONS, "nan");
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS, "nan");
 }
 
 static void
