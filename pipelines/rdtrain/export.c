@@ -91,9 +91,8 @@ make_context (Arguments * a)
           "those that were trained (0: these)", "N"},
     {"sources", 0, 0, G_OPTION_ARG_STRING, &a->sources,
         "For the codec file: what the texts are, and their licences", "TEXT"},
-    {"threads", 0, 0, G_OPTION_ARG_INT, &a->threads,
-        "0: one per CPU (0)", "N"},
-    {"quiet", 'q', 0, G_OPTION_ARG_NONE, &a->quiet, "Print errors only", NULL},
+    RDTRAIN_ENTRY_THREADS (&a->threads),
+    RDTRAIN_ENTRY_QUIET (&a->quiet),
     {NULL}
   };
 

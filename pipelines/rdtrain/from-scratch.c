@@ -201,8 +201,7 @@ static GOptionContext *
 make_context (Arguments * a)
 {
   const GOptionEntry entries[] = {
-    {"text", 't', 0, G_OPTION_ARG_FILENAME_ARRAY, &a->texts,
-        "Text file, or folder of such", "TEXT"},
+    RDTRAIN_ENTRY_TEXTS (&a->texts),
     {"output", 'o', 0, G_OPTION_ARG_FILENAME, &a->output, "Model file",
         "OUTPUT"},
     {"held-out", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &a->held_out,
@@ -210,9 +209,7 @@ make_context (Arguments * a)
           "is told in the end", "TEXT"},
     {"held-out-sequences", 0, 0, G_OPTION_ARG_INT, &a->held_out_sequences,
         "Sequences of it, evenly spread (64)", "N"},
-    {"exclude-windows", 0, 0, G_OPTION_ARG_FILENAME, &a->windows,
-          "Test windows; text with 24 consecutive tokens of them is refused",
-        "JSON"},
+    RDTRAIN_ENTRY_WINDOWS (&a->windows),
     {"windows-model", 0, 0, G_OPTION_ARG_FILENAME, &a->windows_model,
         "Model (GGUF) with whose vocabulary they are written", "MODEL"},
     {"steps", 0, 0, G_OPTION_ARG_INT64, &a->steps, "Steps", "N"},
@@ -231,17 +228,15 @@ make_context (Arguments * a)
         "Steps in which it goes up at first (0)", "N"},
     {"weight-decay", 0, 0, G_OPTION_ARG_DOUBLE, &a->weight_decay,
         "Of matrices (0.1)", "X"},
-    {"seed", 0, 0, G_OPTION_ARG_INT64, &a->seed,
-        "What is random depends on it alone (0)", "N"},
+    RDTRAIN_ENTRY_SEED (&a->seed),
     {"threads", 0, 0, G_OPTION_ARG_INT, &a->threads,
         "0: one per CPU (0); no more than --batch are of use", "N"},
     {"checkpoint", 0, 0, G_OPTION_ARG_FILENAME, &a->checkpoint,
         "Where an interrupted training is kept (OUTPUT.checkpoint)", "FILE"},
-    {"resume", 'r', 0, G_OPTION_ARG_NONE, &a->resume,
-        "Go on from the checkpoint, if there is one", NULL},
+    RDTRAIN_ENTRY_RESUME (&a->resume),
     {"keep-checkpoint", 0, 0, G_OPTION_ARG_NONE, &a->keep,
         "Keep it when the model is written", NULL},
-    {"quiet", 'q', 0, G_OPTION_ARG_NONE, &a->quiet, "Print errors only", NULL},
+    RDTRAIN_ENTRY_QUIET (&a->quiet),
     {NULL}
   };
   GOptionContext *context = rdtrain_context (entries, summary, description);

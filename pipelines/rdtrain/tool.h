@@ -41,6 +41,15 @@ int rdtrain_fail (const RdtrainTeller * teller, const GError * error, gboolean i
 
 /** rdtrain_context: for a command with @entries (copied by it); @description may be NULL. */
 GOptionContext *rdtrain_context (const GOptionEntry * entries, const gchar * summary, const gchar * description);
+/** Rows of tables of options that several commands have, each with the address of its value. */
+#define RDTRAIN_ENTRY_TEXTS(texts) {"text", 't', 0, G_OPTION_ARG_FILENAME_ARRAY, texts, "Text file, or folder of such", "TEXT"}
+#define RDTRAIN_ENTRY_WINDOWS(path) {"exclude-windows", 0, 0, G_OPTION_ARG_FILENAME, path, \
+    "Test windows; text with 24 consecutive tokens of them is refused", "JSON"}
+#define RDTRAIN_ENTRY_SEED(seed) {"seed", 0, 0, G_OPTION_ARG_INT64, seed, "What is random depends on it alone (0)", "N"}
+#define RDTRAIN_ENTRY_THREADS(threads) {"threads", 0, 0, G_OPTION_ARG_INT, threads, "0: one per CPU (0)", "N"}
+#define RDTRAIN_ENTRY_RESUME(resume) {"resume", 'r', 0, G_OPTION_ARG_NONE, resume, "Go on from the checkpoint, if there is one", NULL}
+#define RDTRAIN_ENTRY_QUIET(quiet) {"quiet", 'q', 0, G_OPTION_ARG_NONE, quiet, "Print errors only", NULL}
+
 /** rdtrain_fail_arguments: prints what is wrong with the command line; returns the exit code. */
 int rdtrain_fail_arguments (const GError * error);
 

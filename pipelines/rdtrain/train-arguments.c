@@ -211,20 +211,16 @@ add_inputs (GOptionContext * context, RdtrainTrainArguments * a)
     {"start", 's', 0, G_OPTION_ARG_FILENAME, &a->start,
         "Codec file for it that training starts from: split, side "
           "information, values", "CODEC"},
-    {"text", 't', 0, G_OPTION_ARG_FILENAME_ARRAY, &a->texts,
-        "Text file, or folder of such", "TEXT"},
-    {"exclude-windows", 0, 0, G_OPTION_ARG_FILENAME, &a->windows,
-          "Test windows; text with 24 consecutive tokens of them is refused",
-        "JSON"},
+    RDTRAIN_ENTRY_TEXTS (&a->texts),
+    RDTRAIN_ENTRY_WINDOWS (&a->windows),
     {"checkpoint", 'c', 0, G_OPTION_ARG_FILENAME, &a->checkpoint,
         "Where the training is kept", "FILE"},
     {"validate-every", 0, 0, G_OPTION_ARG_INT, &a->validate_every,
         "Steps; 0: before the first and behind the last (200)", "N"},
-    {"threads", 0, 0, G_OPTION_ARG_INT, &a->threads,
-        "0: one per CPU (0)", "N"},
+    RDTRAIN_ENTRY_THREADS (&a->threads),
     {"recompute", 0, 0, G_OPTION_ARG_NONE, &a->recompute,
         "A seventh of the memory for gradients, in 5/4 of the time", NULL},
-    {"quiet", 'q', 0, G_OPTION_ARG_NONE, &a->quiet, "Print errors only", NULL},
+    RDTRAIN_ENTRY_QUIET (&a->quiet),
     {NULL}
   };
 
@@ -235,8 +231,7 @@ static void
 add_what (GOptionContext * context, RdtrainTrainArguments * a)
 {
   const GOptionEntry entries[] = {
-    {"resume", 'r', 0, G_OPTION_ARG_NONE, &a->resume,
-        "Go on from the checkpoint, if there is one", NULL},
+    RDTRAIN_ENTRY_RESUME (&a->resume),
     {"values", 0, 0, G_OPTION_ARG_FILENAME, &a->values,
         "Start from the values in another training's checkpoint, as far as "
           "it has them", "FILE"},
@@ -296,8 +291,7 @@ add_numbers (GOptionContext * context, RdtrainTrainArguments * a)
           "faster on CPUs with AMX (f32)", "HOW"},
     {"warmup", 0, 0, G_OPTION_ARG_INT, &a->warmup,
         "Steps in which the rates rise (a twentieth, at most 100)", "N"},
-    {"seed", 0, 0, G_OPTION_ARG_INT64, &a->seed,
-        "What is random depends on it alone (0)", "N"},
+    RDTRAIN_ENTRY_SEED (&a->seed),
     {NULL}
   };
 
