@@ -205,6 +205,8 @@ def test_reference():
         check(value(far[key], "wire_bpt") == value(point, "wire_bpt") or key[0] == "f32", f"{key}: other bits with another reference")
     check(value(own["lossless", None], "kl") < 1e-6 < 1e-2 < value(far["lossless", None], "kl"), str(far["lossless", None]))
     check(value(far["f32", None], "kl") == 0, "a baseline is none of the reference's")
+    wrong = run(f"--codec={plain}:quality=60", f"--model={other}", "--windows=1", status=1)
+    check("use the codec file that was made for it" in wrong.stderr, wrong.stderr)
     near = points(results(*arguments, f"--reference={rounded}"))
     check(0 < value(near["lossless", None], "kl") < value(far["lossless", None], "kl"), "the same weights, rounded, are no nearer")
 
@@ -227,6 +229,7 @@ def test_usage():
                                (["--codec=int8", "--at-kl=-1"], "not a number of at least"),
                                (["--codec=int8", "--bd-rate=a"], "the names of two curves"),
                                (["--codec=int8", "--threads=-1"], "--threads=-1"),
+                               (["--codec=int8", "--speed", "--reference=x.gguf"], "without --reference"),
                                (["--codec=int8", "--json=/nonexistent/out.json"], "/nonexistent/out.json"),
                                (["--codec=int8", "--plot=x.pdf"], ".svg, .png or .gp")):
         done = run(*arguments, status=STATUS_USAGE)
@@ -240,6 +243,7 @@ def test_errors():
                                (["--codec=int8:window-bytes=-1"], '"-1" is no value of the property window-bytes'),
                                (["--codec=int8", "--split=4"], "--split=4"),
                                (["--codec=int8", "--model=/nonexistent"], "/nonexistent"),
+                               (["--codec=int8", "--reference=/nonexistent"], "/nonexistent"),
                                (["--codec=int8", "--testset=/nonexistent"], "/nonexistent"),
                                (["--codec=int8", "--last-words=/nonexistent"], "/nonexistent")):
         done = run(*arguments, status=1)

@@ -201,7 +201,7 @@ test_learns (Fixture * f, gconstpointer trained)
   f->options.matrices = what & ALL_MATRICES;
   f->options.full_weights = what == FULL_WEIGHTS;
   if (f->options.full_weights)
-    f->options.rate = 3e-3;
+    f->options.rate = 2e-4;
   f->options.steps = 60;
   f->options.codec_rate = 5e-3;
   train (f);
