@@ -29,6 +29,17 @@ rd_test_tiny (const StTinyModelOptions * options, gint first)
   return model;
 }
 
+RdWeights *
+rd_test_open_weights (const gchar * path, gsize max_tokens)
+{
+  g_autoptr (StModel) model = st_test_open_blocks (path, 0, -1, 1);
+  g_autoptr (GError) error = NULL;
+  RdWeights *weights = rd_weights_new (model, max_tokens, &error);
+
+  g_assert_no_error (error);
+  return weights;
+}
+
 void
 rd_test_run (RdTail * tail, RdTailJob * jobs, gsize n_jobs)
 {

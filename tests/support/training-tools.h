@@ -11,6 +11,8 @@ RdTail *rd_test_tail (StModel * model, gsize max_tokens, guint threads, gboolean
 void rd_test_run (RdTail * tail, RdTailJob * jobs, gsize n_jobs);
 /** Blocks from @first on of a tiny model (@options NULL: the usual one), with the output head. */
 StModel *rd_test_tiny (const StTinyModelOptions * options, gint first);
+/** Weights of the whole model at @path. */
+RdWeights *rd_test_open_weights (const gchar * path, gsize max_tokens);
 /** Hidden states (n, D) before block @split > 0 of the model at @path, on the first tokens of hamlet20k.txt. Free with g_free(). */
 float *rd_test_states (const gchar * path, gint split, gsize n);
 /** A codec file @name in @folder for the tiny model at @model, calibrated on @text; its path, to be freed. */

@@ -38,14 +38,6 @@ write_original (void)
   return g_steal_pointer (&plain);
 }
 
-static RdWeights *
-open_weights (const gchar * path)
-{
-  g_autoptr (StModel) model = st_test_open_blocks (path, 0, -1, 1);
-
-  return rd_weights_new (model, 16, NULL);
-}
-
 static void
 save (const RdWeights * weights, StType type)
 {
@@ -93,7 +85,7 @@ static void
 test_types (void)
 {
   const StType types[] = { ST_TYPE_F32, ST_TYPE_F16, ST_TYPE_Q8_0 };
-  g_autoptr (RdWeights) weights = open_weights (original);
+  g_autoptr (RdWeights) weights = rd_test_open_weights (original, 16);
   const gsize n = weights->n_values, bytes = n * sizeof (float);
 
   for (gsize i = 0; i < n; i++)
@@ -117,7 +109,7 @@ test_types (void)
     g_assert_cmpfloat (differences, <=, t == 0 ? 0 : 1e-4 * squares);
     g_assert_true (t == 0 || differences > 0);
     save (weights, types[t]);
-    again = open_weights (saved);
+    again = rd_test_open_weights (saved, 16);
     g_assert_cmpmem (again->arena.memory, bytes, weights->arena.memory, bytes);
   }
 }
