@@ -216,9 +216,7 @@ read_model_id (const StGguf * gguf, RdLearnedParameters * p, GError ** error)
     if (n != 2 * sizeof p->model_id || !g_ascii_isxdigit (hex[i]))
       return fail (error, RD_CODEC_ERROR_INPUT, gguf,
           "%s is not 64 hexadecimal digits", RD_KEY ("model.id"));
-  for (gsize i = 0; i < sizeof p->model_id; i++)
-    p->model_id[i] = (guint8) (g_ascii_xdigit_value (hex[2 * i]) << 4
-        | g_ascii_xdigit_value (hex[2 * i + 1]));
+  rd_learned_parameters_set_model_id (p, hex);
   return TRUE;
 }
 

@@ -55,6 +55,15 @@ rd_learned_parameters_free (RdLearnedParameters * parameters)
   g_free (parameters);
 }
 
+void
+rd_learned_parameters_set_model_id (RdLearnedParameters * parameters,
+    const gchar * hex)
+{
+  for (gsize i = 0; i < sizeof parameters->model_id; i++)
+    parameters->model_id[i] = (guint8) (g_ascii_xdigit_value (hex[2 * i]) << 4
+        | g_ascii_xdigit_value (hex[2 * i + 1]));
+}
+
 static gpointer
 copy_array (gconstpointer values, gsize n)
 {

@@ -90,6 +90,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdLearnedParameters, rd_learned_parameters_free)
 /** rd_learned_parameters_copy: with arrays of its own. */
 RdLearnedParameters *rd_learned_parameters_copy (const RdLearnedParameters * parameters);
 
+/** rd_learned_parameters_set_model_id: from 64 hexadecimal digits. */
+void rd_learned_parameters_set_model_id (RdLearnedParameters * parameters, const gchar * hex);
+
 /** rd_learned_parameters_n_sets: 1, or 2 with side information. */
 guint rd_learned_parameters_n_sets (const RdLearnedParameters * parameters);
 

@@ -190,11 +190,8 @@ static void
 set_texts (const RdCalibration * c, RdLearnedParameters * p)
 {
   StModel *model = rd_states_model (c->states);
-  const gchar *id = st_model_id (model);
 
-  for (gsize i = 0; i < sizeof (p->model_id); i++)
-    p->model_id[i] = (guint8) (g_ascii_xdigit_value (id[2 * i]) << 4
-        | g_ascii_xdigit_value (id[2 * i + 1]));
+  rd_learned_parameters_set_model_id (p, st_model_id (model));
   p->model_name = g_strdup (st_model_config (model)->name);
   p->name = g_strdup_printf ("codec for %s, split before block %u",
       p->model_name, p->split_layer);

@@ -165,7 +165,8 @@ rd_head_run (const RdWeights * weights, const RdHeadScratch * scratch,
   const gsize at = first * weights->config.hidden_size;
 
   if (job->loss == RD_LOSS_TEACHER || job->loss == RD_LOSS_MIXED)
-    logits_of (weights, scratch, job->teacher + at, rows, scratch->teacher);
+    logits_of (job->teacher_head ? job->teacher_head : weights, scratch,
+        job->teacher + at, rows, scratch->teacher);
   logits_of (weights, scratch, y + at, rows, scratch->logits);
   if (!add_losses (weights, scratch, job, first, rows, error))
     return FALSE;

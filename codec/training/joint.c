@@ -20,7 +20,7 @@ struct _RdJoint
   gint32 *knots;                /* (n_knots) */
   float *gates;                 /* (n_knots) */
   RdParameters parameters;
-  gsize adapters_at, gates_at, codec_at;        /* in the gradient */
+  gsize adapters_at, gates_at, weights_at, codec_at;    /* in the gradient */
   RdBatch *batch;
   Context *contexts;            /* (threads) */
 };
@@ -134,26 +134,38 @@ forward (const Run * run, const Context * context, RdJointJob * job, float gate,
       run->cancel, error);
 }
 
+/* Where derivatives by what is trained of the model go. */
+static RdGradient
+model_gradient (const RdJoint * joint, float *gradient)
+{
+  const RdJointOptions *options = &joint->options;
+
+  return (RdGradient) {
+  .adapters = options->adapters ? gradient + joint->adapters_at :
+        NULL,.weights =
+        options->train_weights ? gradient + joint->weights_at : NULL};
+}
+
+/* @parts: output norm and head have added theirs. */
 static gboolean
 backward (const Run * run, const Context * context, const RdJointJob * job,
-    float *gradient, GError ** error)
+    float *gradient, RdGradient * parts, GError ** error)
 {
   const RdJoint *joint = run->joint;
-  const gboolean adapters = joint->options.adapters != NULL;
-  RdGradient parts = { 0 };
+  const RdJointOptions *options = &joint->options;
 
-  if (adapters)
-    parts.adapters = gradient + joint->adapters_at;
-  if (!rd_range_backward (context->tail, context->d, &parts, run->cancel,
-          error))
+  if (!rd_range_backward (context->tail, context->d, parts, run->cancel, error))
     return FALSE;
   context->pass->trainable->klass->backward (context->pass, &job->codec,
       job->lambda, context->d, gradient + joint->codec_at);
-  if (joint->options.head && !rd_range_backward (context->head, context->d,
-          &parts, run->cancel, error))
+  if (options->head && !rd_range_backward (context->head, context->d, parts,
+          run->cancel, error))
     return FALSE;
-  if (adapters)
-    gate_backward (joint, job->codec.level, parts.gate, gradient);
+  if (options->train_weights)
+    rd_embed_backward (options->weights, job->ids, job->target.n, context->d,
+        parts);
+  if (options->adapters != NULL)
+    gate_backward (joint, job->codec.level, parts->gate, gradient);
   /* All of it is of this sequence alone. */
   if (job->weight != 1.0) {
     for (gsize i = 0; i < joint->parameters.n; i++)
@@ -170,11 +182,15 @@ run_job (gsize index, guint thread, float *gradient, gpointer user_data,
   const Context *context = &run->joint->contexts[thread];
   RdJointJob *job = &run->jobs[index];
   const float gate = job_gate (run->joint, job->codec.level);
+  RdGradient parts = { 0 };
 
+  if (gradient != NULL)
+    parts = model_gradient (run->joint, gradient);
   return forward (run, context, job, gate, error)
       && rd_range_loss (context->tail, &job->target,
-      gradient != NULL ? context->d : NULL, NULL, run->cancel, error)
-      && (gradient == NULL || backward (run, context, job, gradient, error));
+      gradient != NULL ? context->d : NULL, &parts, run->cancel, error)
+      && (gradient == NULL || backward (run, context, job, gradient, &parts,
+          error));
 }
 
 gboolean
@@ -283,6 +299,8 @@ collect_parameters (RdJoint * joint)
     joint->gates_at = rd_parameters_add (parameters, "adapter.gate",
         joint->gates, options->n_knots, FALSE, options->gate_rate);
   }
+  if (options->train_weights)
+    joint->weights_at = rd_weights_parameters (options->weights, parameters);
   n = rd_parameters_count (parameters);
   joint->codec_at = options->codec->klass->parameters (options->codec,
       parameters);
@@ -295,6 +313,7 @@ rd_joint_new (const RdJointOptions * options, GError ** error)
   g_autoptr (RdJoint) joint = NULL;
 
   g_return_val_if_fail (options->n_knots >= 1, NULL);
+  g_return_val_if_fail (options->head || !options->train_weights, NULL);
   if (options->head && options->weights->embedding == NULL) {
     g_set_error_literal (error, ST_MODEL_ERROR, ST_MODEL_ERROR_RANGE,
         "the model was opened without its embedding");

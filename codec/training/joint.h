@@ -1,5 +1,5 @@
-/* Losses of a whole model with a codec between two of its blocks, and their gradient by the codec and by low-rank adapters of the
- * model on both sides of it. D = hidden size. */
+/* Losses of a whole model with a codec between two of its blocks, and their gradient by the codec and by low-rank adapters or the
+ * weights of the model on both sides of it. D = hidden size. */
 #pragma once
 #include "codec/training/adapters.h"
 #include "codec/training/tail.h"
@@ -10,8 +10,9 @@ G_BEGIN_DECLS
 /** RdJointOptions: what is trained. The objects are the caller's and outlive the RdJoint. */
 typedef struct
 {
-  RdWeights *weights;           /* frozen: blocks split_layer to the end and the output head; with @head all blocks and the embedding */
-  RdAdapters *adapters;         /* of the whole model; NULL: the model stays as it is */
+  RdWeights *weights;           /* blocks split_layer to the end and the output head; with @head all blocks and the embedding */
+  gboolean train_weights;       /* all of them; else they are frozen. Needs @head */
+  RdAdapters *adapters;         /* of the whole model; NULL: none */
   RdTrainable *codec;
   guint split_layer;            /* the codec stands before this block */
   gboolean head;                /* the head runs, too, from ids; else jobs bring the states before the codec */
@@ -37,12 +38,14 @@ typedef struct
 typedef struct _RdJoint RdJoint;
 
 /** rd_joint_new: reserves activations, a pass of the codec and a gradient for each thread. Errors (ST_MODEL_ERROR): RANGE for blocks,
- * embedding or output head that @weights do not have, MEMORY; those of the codec. */
+ * embedding or output head that @weights do not have, MEMORY; those of the codec. With weights that are trained jobs should bring the
+ * teacher's output head (target.teacher_head): the model's own one moves. */
 RdJoint *rd_joint_new (const RdJointOptions * options, GError ** error);
 void rd_joint_free (RdJoint * joint);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdJoint, rd_joint_free)
 
-/** rd_joint_parameters: what is trained: adapters and "adapter.gate" (n_knots) if there are adapters, then the codec. Owned by @joint. */
+/** rd_joint_parameters: what is trained: adapters and "adapter.gate" (n_knots) if there are adapters, the weights if they are trained, then
+ * the codec. Owned by @joint. */
 const RdParameters *rd_joint_parameters (const RdJoint * joint);
 /** rd_joint_gates: (n_knots) factors of the adapters. Owned by @joint; the optimiser changes them. */
 float *rd_joint_gates (RdJoint * joint);

@@ -80,44 +80,36 @@ make_config (const RdScratchShape * shape)
 
 /* ---- writing ---- */
 
-/* A model being written. */
+/* A model of zeros being written. */
 typedef struct
 {
   StGgufWriter *writer;
   const StModelConfig *config;
-  StType type;                  /* of the matrices */
   GPtrArray *blobs;             /* tensors' bytes, until the file is written */
 } Builder;
 
-/* @values: (rows, cols); NULL: zeros. One row is a norm. */
+/* One row is a norm. */
 static gboolean
-add (Builder * b, const gchar * name, gsize rows, gsize cols,
-    const float *values, GError ** error)
+add (Builder * b, const gchar * name, gsize rows, gsize cols, GError ** error)
 {
-  const StType type = rows == 1 ? ST_TYPE_F32 : b->type;
-  const gsize row_bytes = st_type_row_bytes (type, cols);
   const guint64 ne[] = { cols, rows };
   g_autofree gchar *full = g_strconcat (name, ".weight", NULL);
-  guint8 *data = g_malloc0_n (rows, row_bytes);
+  float *data = g_new0 (float, rows * cols);
 
   g_ptr_array_add (b->blobs, data);
-  for (gsize row = 0; values != NULL && row < rows; row++)
-    st_type_from_float (type, values + row * cols, data + row * row_bytes,
-        cols);
-  return st_gguf_writer_add_tensor (b->writer, full, type, rows == 1 ? 1 : 2,
-      ne, data, error);
+  return st_gguf_writer_add_tensor (b->writer, full, ST_TYPE_F32,
+      rows == 1 ? 1 : 2, ne, data, error);
 }
 
 static gboolean
-add_block (Builder * b, guint number, const RdBlockWeights * block,
-    GError ** error)
+add_block (Builder * b, guint number, GError ** error)
 {
   const gsize hidden = b->config->hidden_size;
   g_autofree gchar *attn_norm = g_strdup_printf ("blk.%u.attn_norm", number);
   g_autofree gchar *ffn_norm = g_strdup_printf ("blk.%u.ffn_norm", number);
 
-  if (!add (b, attn_norm, 1, hidden, block->attn_norm, error)
-      || !add (b, ffn_norm, 1, hidden, block->ffn_norm, error))
+  if (!add (b, attn_norm, 1, hidden, error)
+      || !add (b, ffn_norm, 1, hidden, error))
     return FALSE;
   for (guint m = 0; m < RD_N_MATRICES; m++) {
     g_autofree gchar *name =
@@ -125,27 +117,23 @@ add_block (Builder * b, guint number, const RdBlockWeights * block,
     gsize outputs, inputs;
 
     rd_matrix_shape (b->config, m, &outputs, &inputs);
-    if (!add (b, name, outputs, inputs, block->matrices[m], error))
+    if (!add (b, name, outputs, inputs, error))
       return FALSE;
   }
   return TRUE;
 }
 
-/* @weights NULL: zeros. */
 static gboolean
-add_tensors (Builder * b, const RdWeights * weights, GError ** error)
+add_tensors (Builder * b, GError ** error)
 {
-  static const RdBlockWeights none;
   const gsize hidden = b->config->hidden_size;
 
   for (guint i = 0; i < b->config->n_blocks; i++) {
-    if (!add_block (b, i, weights ? &weights->blocks[i] : &none, error))
+    if (!add_block (b, i, error))
       return FALSE;
   }
-  return add (b, "token_embd", b->config->vocab_size, hidden,
-      weights ? weights->embedding : NULL, error)
-      && add (b, "output_norm", 1, hidden, weights ? weights->output_norm :
-      NULL, error);
+  return add (b, "token_embd", b->config->vocab_size, hidden, error)
+      && add (b, "output_norm", 1, hidden, error);
 }
 
 static void
@@ -186,32 +174,17 @@ rd_scratch_model_begin (const RdScratchShape * shape, const RdBpe * bpe,
   const StModelConfig config = make_config (shape);
   g_autoptr (StGgufWriter) writer = st_gguf_writer_new ();
   g_autoptr (GPtrArray) blobs = g_ptr_array_new_with_free_func (g_free);
-  Builder b = { writer, &config, ST_TYPE_F32, blobs };
+  Builder b = { writer, &config, blobs };
   StModel *model;
 
   set_architecture (writer, &config, name);
   rd_bpe_write (bpe, writer);
-  if (!add_tensors (&b, NULL, error)
+  if (!add_tensors (&b, error)
       || !st_gguf_writer_write (writer, path, error))
     return NULL;
   model = st_model_open (path, &options, error);
   g_unlink (path);
   return model;
-}
-
-gboolean
-rd_scratch_model_save (const RdWeights * weights, StType type,
-    const gchar * const *notes, const gchar * path, GError ** error)
-{
-  g_autoptr (StGgufWriter) writer = st_gguf_writer_new ();
-  g_autoptr (GPtrArray) blobs = g_ptr_array_new_with_free_func (g_free);
-  Builder b = { writer, &weights->config, type, blobs };
-
-  st_gguf_writer_copy_metadata (writer, st_model_gguf (weights->model));
-  for (; *notes != NULL; notes += 2)
-    st_gguf_writer_set_string (writer, notes[0], notes[1]);
-  return add_tensors (&b, weights, error)
-      && st_gguf_writer_write (writer, path, error);
 }
 
 /* ---- initial weights ---- */

@@ -1,4 +1,4 @@
-/* A model of the llama family before its training, and what training made of it, as GGUF files. */
+/* A model of the llama family before its training. */
 #pragma once
 #include "codec/training/bpe.h"
 #include "codec/training/weights.h"
@@ -28,9 +28,5 @@ void rd_scratch_model_fill (RdWeights * weights, guint64 seed);
  * gives the same logits up to what the norms' epsilon changes. Of what is new, that which reads hidden states stays as it was filled, and that which adds to them is zero.
  * Error RD_TRAINING_ERROR_OPTIONS, and @weights are as they were. */
 gboolean rd_scratch_model_grow (RdWeights * weights, const RdWeights * from, GError ** error);
-
-/** rd_scratch_model_save: writes @weights with the metadata of the model that they were made of, and @notes (key, value, key ..., NULL;
- * strings) beside it. Matrices get type @type, norms are F32. */
-gboolean rd_scratch_model_save (const RdWeights * weights, StType type, const gchar * const *notes, const gchar * path, GError ** error);
 
 G_END_DECLS

@@ -9,6 +9,7 @@
 #include "codec/training/checks.h"
 #include "codec/training/corpus-private.h"
 #include "codec/training/scratch-private.h"
+#include "codec/training/weights-file.h"
 
 #define MAX_BATCH 4096
 #define MAX_STEPS 100000000
@@ -26,36 +27,20 @@ G_DEFINE_QUARK (rd_scratch_error_quark, rd_scratch_error)
 /* ---- checks before anything takes time ---- */
 
 static gboolean
-check_number (const gchar * what, guint64 value, guint64 min, guint64 max,
-    GError ** error)
-{
-  if (value >= min && value <= max)
-    return TRUE;
-  g_set_error (error, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_OPTIONS,
-      "%s: %" G_GUINT64_FORMAT " is not in %" G_GUINT64_FORMAT "..%"
-      G_GUINT64_FORMAT, what, value, min, max);
-  return FALSE;
-}
-
-static gboolean
 check_options (const RdScratchOptions * o, GError ** error)
 {
-  if (!(o->rate > 0 && o->rate <= 1) || !(o->decay >= 0 && o->decay <= 1)
-      || !(o->weight_decay >= 0 && o->weight_decay <= 1)) {
-    g_set_error (error, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_OPTIONS,
-        "a learning rate of %g (above 0), going down in a part of %g, and a "
-        "weight decay of %g (both from 0): all are at most 1", o->rate,
-        o->decay, o->weight_decay);
-    return FALSE;
-  }
-  return rd_scratch_shape_check (&o->shape, o->type, error)
-      && check_number ("tokens of a sequence", o->length, 2,
+  return rd_check_range ("learning rate", o->rate, 1e-9, 1.0, error)
+      && rd_check_range ("part of the steps in which it goes down", o->decay,
+      0.0, 1.0, error)
+      && rd_check_range ("weight decay", o->weight_decay, 0.0, 1.0, error)
+      && rd_scratch_shape_check (&o->shape, o->type, error)
+      && rd_check_number ("tokens of a sequence", o->length, 2,
       o->shape.context_length, error)
-      && check_number ("sequences of a step", o->batch, 1, MAX_BATCH, error)
-      && check_number ("steps", o->steps, 1, MAX_STEPS, error)
-      && check_number ("steps of warm-up", o->warmup, 0,
+      && rd_check_number ("sequences of a step", o->batch, 1, MAX_BATCH, error)
+      && rd_check_number ("steps", o->steps, 1, MAX_STEPS, error)
+      && rd_check_number ("steps of warm-up", o->warmup, 0,
       rd_scratch_full_steps (o), error)
-      && (o->held_out == NULL || check_number ("held-out sequences",
+      && (o->held_out == NULL || rd_check_number ("held-out sequences",
           o->held_out_sequences, 1, MAX_STEPS, error))
       && rd_check_folder (o->output, error)
       && (o->checkpoint == NULL || rd_check_folder (o->checkpoint, error));
@@ -338,8 +323,8 @@ save_model (const RdScratch * s, GError ** error)
     options->license ? "general.license" : NULL, options->license, NULL
   };
 
-  return rd_scratch_model_save (s->weights, options->type, notes,
-      options->output, error);
+  return rd_weights_save (s->weights, options->type, notes, options->output,
+      error);
 }
 
 static gboolean

@@ -11,7 +11,6 @@ G_BEGIN_DECLS
 GQuark rd_scratch_error_quark (void);
 typedef enum
 {
-  RD_SCRATCH_ERROR_OPTIONS,     /* numbers that nothing can be trained with */
   RD_SCRATCH_ERROR_CHECKPOINT,  /* one is there already */
   RD_SCRATCH_ERROR_INTERRUPTED, /* the checkpoint is written */
 } RdScratchError;

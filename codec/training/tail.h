@@ -3,7 +3,7 @@
  * The tail is what an StModel opened with first_block = k and output = TRUE holds: blocks k to the end, final norm, output head. Its
  * weights are frozen; gradients are those of activations. */
 #pragma once
-#include "models/model.h"
+#include "codec/training/weights.h"
 
 G_BEGIN_DECLS
 
@@ -23,8 +23,8 @@ typedef struct
   RdLoss loss;
   guint64 seed;                 /* SAMPLED: with the position all that a random number depends on */
   const gint32 *labels;         /* LABELS, MIXED: (n), the token that follows each position */
-  const float *teacher;         /* TEACHER, MIXED: (n, D) hidden states behind the last block, as st_model_run() or @y gives them; the same
-                                 * output head makes their distribution */
+  const float *teacher;         /* TEACHER, MIXED: (n, D) hidden states behind the last block, as st_model_run() or @y gives them */
+  const RdWeights *teacher_head;        /* TEACHER, MIXED: norm and output head that make the teacher's distribution; NULL: the tail's own */
   float label_weight, teacher_weight;   /* MIXED */
 
   gint32 *sampled;              /* SAMPLED: (n) out, the labels that were drawn, or NULL */

@@ -34,7 +34,8 @@ rd_training_prepare_ids (RdTraining * t, gsize n, gsize slot, RdJointJob * job,
     },.target = {.n =
           n,.loss =
           options->label_weight > 0 ? RD_LOSS_MIXED : RD_LOSS_TEACHER,.labels =
-          ids + 1,.teacher = y,.label_weight =
+          ids + 1,.teacher = y,.teacher_head =
+          t->teacher_head,.label_weight =
           (float) options->label_weight,.teacher_weight =
           (float) (1 - options->label_weight)
   },.weight = 1.0};

@@ -106,6 +106,12 @@ static gboolean
 check (const RdTrainOptions * options, const RdTrainEvaluation * what,
     GError ** error)
 {
+  if (options->full_weights) {
+    g_set_error_literal (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+        "all weights of the model are trained: export it, and measure it with "
+        "rdeval --reference");
+    return FALSE;
+  }
   if (!rd_check_number ("frame sizes", what->n_frames, 1, RD_TRAIN_MAX_FRAMES,
           error))
     return FALSE;

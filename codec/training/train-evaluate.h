@@ -35,7 +35,7 @@ typedef struct
 } RdTrainEvaluation;
 
 /** rd_train_evaluate: of the training that @options describes, as far as its checkpoint is. Errors as of rd_train(); RD_TRAINING_ERROR_OPTIONS
- * for texts of another length and numbers out of range. */
+ * for texts of another length, numbers out of range, and a training of all weights, whose model has an output head of its own. */
 gboolean rd_train_evaluate (const RdTrainOptions * options, const RdTrainEvaluation * evaluation, GError ** error);
 
 G_END_DECLS

@@ -1,12 +1,16 @@
 #include "codec/training/train-export.h"
 
+#include <errno.h>
 #include <string.h>
+
+#include <glib/gstdio.h>
 
 #include "codec/training/adapters-export.h"
 #include "codec/training/adapters-reduce.h"
 #include "codec/training/checks.h"
 #include "codec/training/refit.h"
 #include "codec/training/train-private.h"
+#include "codec/training/weights-file.h"
 
 /* Of the adapters' gate where networks' ranges are found. */
 #define RANGE_LEVEL 48
@@ -56,6 +60,70 @@ export_codec (RdTraining * t, const RdTrainExport * to,
       && to->codec_export (t->codec, &job, p, error);
 }
 
+/* ---- the trained model ---- */
+
+static gchar *
+describe_tokens (const RdTraining * t)
+{
+  const RdTrainOptions *options = t->options;
+
+  return g_strdup_printf ("%" G_GUINT64_FORMAT " for training (%"
+      G_GUINT64_FORMAT " steps)", t->adamw->steps * options->batch *
+      options->length, t->adamw->steps);
+}
+
+static gboolean
+save_model (const RdTraining * t, const RdTrainExport * to,
+    const gchar * path, GError ** error)
+{
+  const StModel *original = rd_states_model (t->states);
+  const gchar *own = st_model_config (original)->name;
+  g_autofree gchar *name = g_strdup_printf ("%s, trained with its codec", own);
+  g_autofree gchar *tokens = describe_tokens (t);
+  static const gchar tool[] = PACKAGE " " VERSION " rdtrain export";
+  const gchar *notes[] = {
+    "general.name", name, "rdtraining.joint.tool", tool,
+    "rdtraining.joint.original", own,
+    "rdtraining.joint.original.id", st_model_id (original),
+    "rdtraining.joint.settings", t->settings,
+    "rdtraining.joint.tokens", tokens,
+    "rdtraining.joint.text.sources", to->sources ? to->sources : "", NULL
+  };
+
+  return rd_weights_save (t->weights, to->type, notes, path, error);
+}
+
+/* Writes the model to @path, and goes on with what its type left of the weights: the codec is for the model of the file. */
+static gboolean
+export_model (RdTraining * t, const RdTrainExport * to, const gchar * path,
+    RdLearnedParameters * p, GError ** error)
+{
+  const StModelOptions range = {.last_block = -1,.embed = TRUE,.output =
+        TRUE,.threads = 1
+  };
+  g_autoptr (StModel) model = NULL;
+
+  if (!save_model (t, to, path, error))
+    return FALSE;
+  model = st_model_open (path, &range, error);
+  if (model == NULL || !rd_weights_reload (t->weights, model, error))
+    return FALSE;
+  rd_learned_parameters_set_model_id (p, st_model_id (model));
+  g_free (p->model_name);
+  p->model_name = g_strdup (st_model_config (model)->name);
+  return TRUE;
+}
+
+static gboolean
+put_in_place (const gchar * from, const gchar * path, GError ** error)
+{
+  if (g_rename (from, path) == 0)
+    return TRUE;
+  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (errno),
+      "cannot write %s: %s", path, g_strerror (errno));
+  return FALSE;
+}
+
 /* ---- what the file says ---- */
 
 static guint
@@ -87,12 +155,12 @@ set_texts (const RdTraining * t, const RdTrainExport * to,
     RdLearnedParameters * p)
 {
   const RdTrainOptions *options = t->options;
-  const guint64 trained = t->adamw->steps * options->batch * options->length;
+  g_autofree gchar *trained = describe_tokens (t);
 
   p->id[0] = '\0';
   g_free (p->name);
-  p->name = g_strdup_printf ("codec for %s, split before block %u, trained%s",
-      p->model_name, p->split_layer,
+  p->name = g_strdup_printf ("codec for %s, split before block %u%s%s",
+      p->model_name, p->split_layer, options->full_weights ? "" : ", trained",
       t->adapters != NULL ? " with adapters of the model" : "");
   g_clear_pointer (&p->provenance, g_hash_table_unref);
   p->provenance = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
@@ -107,25 +175,41 @@ set_texts (const RdTraining * t, const RdTrainExport * to,
             rank_of (t, to), t->adapters->rank));
   if (to->sources != NULL)
     add_text (p, "text.sources", g_strdup (to->sources));
-  add_text (p, "tokens", g_strdup_printf ("%" G_GUINT64_FORMAT
-          " for training (%" G_GUINT64_FORMAT " steps), %" G_GSIZE_FORMAT
-          " for tables", trained, t->adamw->steps,
-          to->sequences * options->length));
+  add_text (p, "tokens", g_strdup_printf ("%s, %" G_GSIZE_FORMAT
+          " for tables", trained, to->sequences * options->length));
 }
 
 /* ---- the whole ---- */
 
 static gboolean
+check_model_output (const RdTraining * t, const RdTrainExport * to,
+    GError ** error)
+{
+  const gboolean full = t->options->full_weights;
+
+  if (full == (to->model_output != NULL) && !(full && to->rank > 0))
+    return !full || rd_check_folder (to->model_output, error);
+  g_set_error_literal (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+      !full ? "the model's weights were not trained: there is no model to write"
+      : to->model_output == NULL ? "all weights of the model were trained: it "
+      "needs a file, too (--output-model)" :
+      "weights were trained, not adapters, which could have a lower rank");
+  return FALSE;
+}
+
+static gboolean
 check_export (const RdTraining * t, const RdTrainExport * to, GError ** error)
 {
-  return rd_check_folder (to->output, error)
+  return check_model_output (t, to, error)
+      && rd_check_folder (to->output, error)
       && rd_check_number ("sequences for tables", to->sequences,
       RD_TRAIN_EXPORT_MIN_SEQUENCES, t->n_sequences, error);
 }
 
+/* @model: where the trained model is to be until all is well; NULL without one. */
 static gboolean
 run (RdTraining * t, const RdTrainOptions * options, const RdTrainExport * to,
-    GError ** error)
+    const gchar * model, GError ** error)
 {
   g_autoptr (RdLearnedParameters) p = NULL;
 
@@ -137,12 +221,14 @@ run (RdTraining * t, const RdTrainOptions * options, const RdTrainExport * to,
       && !rd_adapters_reduce (t->adapters, to->rank, error))
     return FALSE;
   p = rd_learned_parameters_copy (t->start);
-  if (!export_codec (t, to, p, error))
+  if ((model != NULL && !export_model (t, to, model, p, error))
+      || !export_codec (t, to, p, error))
     return FALSE;
   set_adapters (t, to, p);
   set_texts (t, to, p);
   return refit (t, to, p, error)
-      && rd_learned_parameters_save (p, to->output, error);
+      && rd_learned_parameters_save (p, to->output, error)
+      && (model == NULL || put_in_place (model, to->model_output, error));
 }
 
 gboolean
@@ -150,8 +236,12 @@ rd_train_export (const RdTrainOptions * options, const RdTrainExport * to,
     GError ** error)
 {
   RdTraining t;
-  const gboolean ok = run (&t, options, to, error);
+  g_autofree gchar *model = to->model_output != NULL ?
+      g_strconcat (to->model_output, ".part", NULL) : NULL;
+  const gboolean ok = run (&t, options, to, model, error);
 
+  if (model != NULL)
+    g_unlink (model);
   rd_training_clear (&t);
   return ok;
 }

@@ -1,4 +1,4 @@
-/* From a training's checkpoint to a codec file. */
+/* From a training's checkpoint to a codec file, and to a model file if the model's weights were trained. */
 #pragma once
 #include "codec/training/train.h"
 
@@ -13,6 +13,8 @@ typedef struct
   const gchar *output;          /* path of the codec file */
   gsize sequences;              /* that tables are fitted to */
   guint rank;                   /* of the adapters in the file, at most what was trained; 0: that */
+  const gchar *model_output;    /* path of the trained model, which a training of all weights needs and no other one has */
+  StType type;                  /* of its matrices: F32, F16, Q8_0 */
   const gchar *sources;         /* for the file: what the texts are, and their licences; or NULL */
 } RdTrainExport;
 
@@ -20,7 +22,8 @@ typedef struct
 #define RD_TRAIN_EXPORT_MIN_SEQUENCES 9
 
 /** rd_train_export: writes the codec file of the training that @options describes, as far as its checkpoint is. Tables are fitted to sequences that
- * were trained on, as the trained head computes their states. Errors as of rd_train(), of rd_refit() and of writing. */
+ * were trained on, as the trained head computes their states: with weights as they are in the model file, whose id the codec file has. The
+ * two files are written or neither. Errors as of rd_train(), of rd_refit() and of writing. */
 gboolean rd_train_export (const RdTrainOptions * options, const RdTrainExport * to, GError ** error);
 
 G_END_DECLS

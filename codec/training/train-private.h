@@ -25,7 +25,8 @@ typedef struct
   RdAdapters *adapters;         /* or NULL */
   RdTrainable *codec;
   RdJoint *joint;
-  gboolean head;                /* it has one: adapters stand before the split */
+  gboolean head;                /* it has one: something is trained before the split */
+  RdWeights *teacher_head;      /* output norm and head of the model as it was; NULL: @weights are those */
   RdAdamW *adamw;
   gchar *settings;              /* all that the result depends on */
 

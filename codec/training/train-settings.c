@@ -13,6 +13,7 @@ typedef enum
   KIND_SIZE,
   KIND_UINT64,
   KIND_BOOLEAN,
+  KIND_CHOICE,                  /* a boolean that is named only if it is true: younger than the oldest checkpoints */
   KIND_FLOAT,
   KIND_DOUBLE,
 } Kind;
@@ -30,6 +31,8 @@ static const struct
   {"matrices", KIND_BYTE, G_STRUCT_OFFSET (RdTrainOptions, matrices)},
   {"first-block", KIND_UINT, G_STRUCT_OFFSET (RdTrainOptions, first_block)},
   {"last-block", KIND_UINT, G_STRUCT_OFFSET (RdTrainOptions, last_block)},
+  {"full-weights", KIND_CHOICE, G_STRUCT_OFFSET (RdTrainOptions,
+          full_weights)},
   {"rank", KIND_UINT, G_STRUCT_OFFSET (RdTrainOptions, rank)},
   {"alpha", KIND_FLOAT, G_STRUCT_OFFSET (RdTrainOptions, alpha)},
   {"steps", KIND_UINT64, G_STRUCT_OFFSET (RdTrainOptions, steps)},
@@ -56,6 +59,7 @@ get_whole (const RdTrainOptions * options, guint i)
     case KIND_SIZE:
       return G_STRUCT_MEMBER (gsize, options, fields[i].offset);
     case KIND_BOOLEAN:
+    case KIND_CHOICE:
       return G_STRUCT_MEMBER (gboolean, options, fields[i].offset) ? 1 : 0;
     default:
       return G_STRUCT_MEMBER (guint64, options, fields[i].offset);
@@ -76,6 +80,7 @@ set_whole (RdTrainOptions * options, guint i, guint64 value)
       G_STRUCT_MEMBER (gsize, options, fields[i].offset) = (gsize) value;
       break;
     case KIND_BOOLEAN:
+    case KIND_CHOICE:
       G_STRUCT_MEMBER (gboolean, options, fields[i].offset) = value != 0;
       break;
     default:
@@ -133,6 +138,8 @@ rd_train_settings (const RdTraining * t)
       st_model_id (rd_states_model (t->states)), t->start->id,
       rd_corpus_id (t->corpus), t->codec->klass->name);
   for (guint i = 0; i < G_N_ELEMENTS (fields); i++) {
+    if (fields[i].kind == KIND_CHOICE && get_whole (t->options, i) == 0)
+      continue;
     g_string_append_printf (text, " %s=", fields[i].key);
     if (is_whole (i))
       g_string_append_printf (text, "%" G_GUINT64_FORMAT,
@@ -174,6 +181,8 @@ rd_train_options_read (RdTrainOptions * options, const gchar * path,
   words = g_strsplit (text, " ", -1);
   for (guint i = 0; i < G_N_ELEMENTS (fields); i++) {
     value = find_value (words, fields[i].key);
+    if (value == NULL && fields[i].kind == KIND_CHOICE)
+      value = "0";
     if (value == NULL)
       break;
     if (is_whole (i))

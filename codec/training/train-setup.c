@@ -189,12 +189,14 @@ make_adapters (RdTraining * t, GError ** error)
   return t->adapters != NULL;
 }
 
-/* Without adapters before the split the states there are the original model's: no head is needed, nor its gradient. */
+/* With nothing trained before the split the states there are the original model's: no head is needed, nor its gradient. */
 static gboolean
 needs_head (const RdTraining * t)
 {
   float *u, *v;
 
+  if (t->options->full_weights)
+    return TRUE;
   for (guint i = 0; t->adapters != NULL
       && i < t->start->split_layer * RD_N_MATRICES; i++) {
     if (rd_adapters_find (t->adapters, i / RD_N_MATRICES, i % RD_N_MATRICES, &u,
@@ -214,7 +216,8 @@ make_joint (RdTraining * t, GError ** error)
         head ? 0 : (gint) split,.last_block = -1,.embed = head,.output =
         TRUE,.threads = 1
   };
-  RdJointOptions joint = {.adapters = t->adapters,.codec =
+  RdJointOptions joint = {.train_weights =
+        options->full_weights,.adapters = t->adapters,.codec =
         t->codec,.split_layer = split,.head = head,.gate_rate =
         GATE_RATE,.codec_rate =
         (float) (options->codec_rate / options->rate),.n_knots =
@@ -234,6 +237,45 @@ make_joint (RdTraining * t, GError ** error)
     memcpy (rd_joint_gates (t->joint), t->start->adapters->gates,
         t->start->n_knots * sizeof (float));
   return t->joint != NULL;
+}
+
+/* Weights that are trained are the teacher's only at first. */
+static gboolean
+open_teacher_head (RdTraining * t, GError ** error)
+{
+  const guint blocks = st_model_config (rd_states_model (t->states))->n_blocks;
+  const StModelOptions range = {.first_block = (gint) blocks,.last_block =
+        -1,.output = TRUE,.threads = 1
+  };
+  g_autoptr (StModel) model = NULL;
+
+  if (!t->options->full_weights)
+    return TRUE;
+  model = st_model_open (t->options->model, &range, error);
+  if (model != NULL)
+    t->teacher_head = rd_weights_new (model, t->options->length, error);
+  return t->teacher_head != NULL;
+}
+
+/* Features would be those of a model that changes. */
+static gboolean
+check_full_weights (const RdTraining * t, GError ** error)
+{
+  if (!t->options->full_weights)
+    return TRUE;
+  if (t->options->matrices != 0 || t->start->adapters != NULL) {
+    g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+        "all weights are to be trained, and %s: it is one or the other",
+        t->options->matrices != 0 ? "adapters, too" : "the start has adapters");
+    return FALSE;
+  }
+  if (t->start->side_info == RD_SIDE_INFO_NONE)
+    return TRUE;
+  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+      "%s predicts states from side information, which comes out of weights "
+      "that are to be trained: take a codec calibrated without "
+      "(--side-info=none)", t->options->start);
+  return FALSE;
 }
 
 static gboolean
@@ -274,12 +316,12 @@ rd_training_open (RdTraining * t, const RdTrainOptions * options,
       options->batch, options->seed
   }};
   if (!check_options (options, error) || !open_model (t, error)
-      || !open_text (t, error))
+      || !check_full_weights (t, error) || !open_text (t, error))
     return FALSE;
   t->codec = options->codec_new (options->entropy_model, t->start,
       options->set, options->seed, error);
   if (t->codec == NULL || !make_adapters (t, error) || !make_joint (t, error)
-      || !take_memory (t, error))
+      || !open_teacher_head (t, error) || !take_memory (t, error))
     return FALSE;
   t->adamw = rd_adamw_new (rd_joint_parameters (t->joint)->n, &adamw, error);
   t->settings = rd_train_settings (t);
@@ -303,6 +345,7 @@ rd_training_clear (RdTraining * t)
     t->codec->klass->free (t->codec);
   rd_adapters_free (t->adapters);
   rd_weights_free (t->weights);
+  rd_weights_free (t->teacher_head);
   g_clear_pointer (&t->corpus, rd_corpus_free);
   g_clear_pointer (&t->teacher_cache, st_kv_cache_free);
   g_clear_pointer (&t->teacher, st_model_unref);

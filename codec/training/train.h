@@ -1,4 +1,4 @@
-/* Trains a codec, alone through a frozen model or together with low-rank adapters of the model, on text. */
+/* Trains a codec, alone through a frozen model or together with low-rank adapters or all weights of the model, on text. */
 #pragma once
 #include "codec/learned/parameters.h"
 #include "codec/training/corpus.h"
@@ -59,6 +59,7 @@ typedef struct
   guint first_block, last_block;        /* blocks with adapters: from, to before; last 0: to the end */
   guint rank;
   float alpha;
+  gboolean full_weights;        /* all of the model's weights are trained, without adapters; the start must be without side information */
 
   guint64 steps;
   gsize batch, length;          /* sequences of a step, tokens of a sequence */
@@ -66,7 +67,7 @@ typedef struct
   guint64 validate_every;       /* steps; 0: before the first and behind the last */
   double lambda_min, lambda_max;        /* nats a bit; drawn between, uniform in the logarithm */
   double label_weight;          /* 0 .. 1, of the text's own next token; the rest is of the teacher's distribution */
-  double rate, codec_rate;      /* peak learning rates of adapters and codec */
+  double rate, codec_rate;      /* peak learning rates of adapters or weights, and of the codec */
   guint64 warmup;               /* steps */
   RdProducts products;          /* of the steps, with the matrices of the model; validation, evaluation and export are in F32 */
   guint64 seed;                 /* everything random depends on it alone */
@@ -92,6 +93,7 @@ typedef struct
 #define RD_TRAIN_VALIDATE_EVERY 200
 #define RD_TRAIN_RANK 16
 #define RD_TRAIN_RATE 4e-4
+#define RD_TRAIN_WEIGHTS_RATE 1e-4
 #define RD_TRAIN_CODEC_RATE 2e-4
 #define RD_TRAIN_LAMBDA_MIN 1.5e-4
 #define RD_TRAIN_LAMBDA_MAX 8e-3

@@ -188,7 +188,7 @@ compare_rows (Batch * batch, guint index, gsize from, guint n, GError ** error)
     if (lane->twin == REFERENCE) {
       eval_reference_self (run->reference, n, targets, rows);
     } else if (lane->twin == NOBODY) {
-      if (!eval_model_logits (&run->model, lane->final + at, n, batch->logits,
+      if (!eval_model_logits (lane->model, lane->final + at, n, batch->logits,
               error))
         return FALSE;
       eval_reference_compare (run->reference, batch->logits, n, targets, rows);
@@ -273,7 +273,7 @@ measure_passage (Batch * batch, guint index, GError ** error)
       right[i] = eval_run_word_right (run, index);
     else if (lane->twin != NOBODY)
       right[i] = right[lane->twin];
-    else if (!eval_model_word (&run->model, text, lane->final, &right[i],
+    else if (!eval_model_word (lane->model, text, lane->final, &right[i],
             error))
       return FALSE;
   }

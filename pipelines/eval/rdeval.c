@@ -41,7 +41,7 @@ static const gchar description[] =
 
 typedef struct
 {
-  gchar *model, *testset, *last_words, *frame_tokens, *at_kl;
+  gchar *model, *reference, *testset, *last_words, *frame_tokens, *at_kl;
   gchar *json, *csv, *plot;
   gchar **codecs, **bd_rates;
   gint split, windows, passages, threads, seed, resamples, rounds;
@@ -88,6 +88,7 @@ options_clear (Options * o)
   g_strfreev (o->codecs);
   g_strfreev (o->bd_rates);
   g_free (o->model);
+  g_free (o->reference);
   g_free (o->testset);
   g_free (o->last_words);
   g_free (o->frame_tokens);
@@ -103,6 +104,10 @@ parse_options (Options * o, int *argc, char ***argv, GError ** error)
   const GOptionEntry entries[] = {
     {"model", 'm', 0, G_OPTION_ARG_FILENAME, &o->model,
         "The whole model (GGUF)", "FILE"},
+    {"reference", 0, 0, G_OPTION_ARG_FILENAME, &o->reference,
+          "The model that codec files are compared with, if theirs was trained "
+          "with them (the model)",
+        "FILE"},
     {"split", 's', 0, G_OPTION_ARG_INT, &o->split, "Cut before this block",
         "K"},
     {"testset", 't', 0, G_OPTION_ARG_FILENAME, &o->testset,
@@ -183,6 +188,11 @@ check_options (Options * o, int argc, GError ** error)
       || (!o->codecs && !o->baselines)) {
     g_set_error (error, EVAL_ERROR, EVAL_ERROR_OPTION,
         "needs --model, --split, --testset, and --codec or --baselines");
+    return FALSE;
+  }
+  if (o->reference && o->speed) {
+    g_set_error (error, EVAL_ERROR, EVAL_ERROR_OPTION,
+        "--speed compares nothing: without --reference");
     return FALSE;
   }
   for (guint i = 0; o->bd_rates && o->bd_rates[i]; i++) {
@@ -290,6 +300,11 @@ report (const Options * o, const EvalRun * run, const GPtrArray * points,
 
   results->model = o->model;
   results->model_id = st_model_id (run->model.head);
+  if (o->reference) {
+    results->model_id = st_model_id (run->trained.head);
+    results->reference = o->reference;
+    results->reference_id = st_model_id (run->model.head);
+  }
   results->testset = o->testset;
   results->split = run->model.split;
   results->n_windows = run->testset->texts->len;
@@ -308,13 +323,43 @@ report (const Options * o, const EvalRun * run, const GPtrArray * points,
 
 /* ---- measuring ---- */
 
+/* Distributions over the same ids, states of the same size. */
+static gboolean
+check_alike (const Options * o, const EvalRun * run, GError ** error)
+{
+  const StModelConfig *a = run->model.config, *b = run->trained.config;
+  StTokenizer *from = st_model_tokenizer (run->model.head);
+  StTokenizer *to = st_model_tokenizer (run->trained.head);
+
+  if (a->vocab_size == b->vocab_size && a->hidden_size == b->hidden_size
+      && a->context_length == b->context_length && (!from || !to
+          || strcmp (st_tokenizer_id (from), st_tokenizer_id (to)) == 0))
+    return TRUE;
+  g_set_error (error, EVAL_ERROR, EVAL_ERROR_OPTION,
+      "--reference: %s has another tokenizer or other sizes than %s",
+      o->reference, o->model);
+  return FALSE;
+}
+
+static gboolean
+load_models (const Options * o, EvalRun * run, GError ** error)
+{
+  const guint threads = o->speed ? 1 : (guint) o->threads;
+
+  if (!o->reference)
+    return eval_model_open (&run->model, o->model, o->split, threads,
+        &cancelled, error);
+  return eval_model_open (&run->model, o->reference, o->split, threads,
+      &cancelled, error) && eval_model_open (&run->trained, o->model, o->split,
+      threads, &cancelled, error) && check_alike (o, run, error);
+}
+
 static gboolean
 load (const Options * o, EvalRun * run, GError ** error)
 {
   guint max_ids;
 
-  if (!eval_model_open (&run->model, o->model, o->split,
-          o->speed ? 1 : (guint) o->threads, &cancelled, error))
+  if (!load_models (o, run, error))
     return FALSE;
   max_ids = run->model.config->context_length;
   run->testset = eval_testset_load (o->testset, run->model.config->vocab_size,

@@ -137,6 +137,10 @@ eval_report_json (const EvalResults * results)
   json_builder_begin_object (b);
   add_text (b, "model", results->model);
   add_text (b, "model_id", results->model_id);
+  if (results->reference) {
+    add_text (b, "reference", results->reference);
+    add_text (b, "reference_id", results->reference_id);
+  }
   add_count (b, "split", results->split);
   add_text (b, "testset", results->testset);
   add_count (b, "windows", results->n_windows);

@@ -33,6 +33,7 @@ typedef struct
 typedef struct
 {
   const gchar *model, *model_id, *testset;      /* for the record; not owned */
+  const gchar *reference, *reference_id;        /* what is compared with, if that is another model; or NULL */
   guint split;
   guint n_windows;              /* of the test set: points of an interrupted run have fewer */
   GPtrArray *domains;           /* gchar: of the windows; not owned */

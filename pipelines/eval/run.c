@@ -8,7 +8,7 @@
 typedef struct
 {
   gchar *codec;
-  gboolean plain;               /* the file has no adapters: @model is not used */
+  gboolean plain;               /* the file has no adapters: it goes with the run's model of codec files, and @model is not used */
   EvalModel model;
 } EvalAdapted;
 
@@ -20,6 +20,13 @@ adapted_free (gpointer data)
   eval_model_clear (&adapted->model);
   g_free (adapted->codec);
   g_free (adapted);
+}
+
+/* What codec files are for. */
+static EvalModel *
+file_model (EvalRun * run)
+{
+  return run->trained.path ? &run->trained : &run->model;
 }
 
 static EvalAdapted *
@@ -35,7 +42,8 @@ adapted_new (EvalRun * run, const gchar * codec, GError ** error)
   adapted->plain = adapters->model == NULL;
   if (adapted->plain)
     gst_rd_adapters_close (adapters);
-  else if (!eval_model_adapt (&adapted->model, &run->model, adapters, error)) {
+  else if (!eval_model_adapt (&adapted->model, file_model (run), adapters,
+          error)) {
     adapted_free (adapted);
     return NULL;
   }
@@ -62,7 +70,7 @@ eval_run_model (EvalRun * run, const gchar * name, GError ** error)
       return NULL;
     g_ptr_array_add (run->adapted, adapted);
   }
-  return adapted->plain ? &run->model : &adapted->model;
+  return adapted->plain ? file_model (run) : &adapted->model;
 }
 
 const EvalText *
@@ -170,6 +178,7 @@ eval_run_clear (EvalRun * run)
 {
   eval_progress_end (&run->progress);
   eval_model_clear (&run->model);
+  eval_model_clear (&run->trained);
   g_clear_pointer (&run->adapted, g_ptr_array_unref);
   g_clear_pointer (&run->testset, eval_testset_free);
   g_clear_pointer (&run->passages, eval_testset_free);

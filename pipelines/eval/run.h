@@ -19,6 +19,7 @@ typedef struct
 typedef struct
 {
   EvalModel model;              /* as it is: what everything is compared with */
+  EvalModel trained;            /* another one that codec files are for; without a path: @model */
   GPtrArray *adapted;           /* EvalAdapted: with the adapters of codec files; NULL until there is one */
   EvalTestset *testset;
   EvalTestset *passages;        /* or NULL */
@@ -35,7 +36,8 @@ typedef struct
 gboolean eval_run_load (EvalRun * run, guint threads, gboolean quiet, guint n_points, GError ** error);
 void eval_run_clear (EvalRun * run);
 
-/** eval_run_model: the model that the codec @name of the elements goes with: @run's own, or one with the adapters of a codec file, owned by @run. */
+/** eval_run_model: the model that the codec @name of the elements goes with: @run's own, for codec files the trained one if there is one, or
+ * one of these with the adapters of a codec file, owned by @run. */
 EvalModel *eval_run_model (EvalRun * run, const gchar * name, GError ** error);
 
 /** All texts: windows, then passages. */

@@ -423,7 +423,7 @@ make_context (Arguments * a)
         "Tokens of a frame (" FRAMES ")", "N,N,..."},
     {"output", 'o', 0, G_OPTION_ARG_FILENAME, &a->output, "What was measured",
         "OUTPUT"},
-    {"quiet", 'q', 0, G_OPTION_ARG_NONE, &a->quiet, "Print errors only", NULL},
+    RDTRAIN_ENTRY_QUIET (&a->quiet),
     {NULL}
   };
 

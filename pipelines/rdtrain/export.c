@@ -1,4 +1,4 @@
-/* rdtrain export: from a training's checkpoint to a codec file. */
+/* rdtrain export: from a training's checkpoint to a codec file, and to a model file if the model was trained. */
 #include <stdlib.h>
 
 #include "codec/training/train-export.h"
@@ -14,14 +14,16 @@ static const gchar description[] =
     "Example:\n"
     "  rdtrain export --model model.gguf --start codec.gguf --text novels \\\n"
     "    --checkpoint both --output rdcodec-trained.gguf\n\n"
-    "Adapters of the model, if there are any, are in the file.\n\n"
+    "Adapters of the model, if there are any, are in the file. A training of "
+    "all weights also\nwrites MODEL-OUTPUT, the trained model, and the codec "
+    "file is for that one alone.\n\n"
     "Exit status: 0 written, 1 an error (OUTPUT is left as it was), 2 wrong "
     "usage,\n130 interrupted.";
 
 /* What the command line says. */
 typedef struct
 {
-  gchar *model, *start, *checkpoint, *output, *sources;
+  gchar *model, *start, *checkpoint, *output, *model_output, *type, *sources;
   gchar **texts;
   gint sequences, rank, threads;
   gboolean quiet;
@@ -42,7 +44,8 @@ check_arguments (const Arguments * a, gint argc, GError ** error)
 }
 
 static gboolean
-export (const Arguments * a, RdtrainTeller * teller, GError ** error)
+export (const Arguments * a, StType type, RdtrainTeller * teller,
+    GError ** error)
 {
   RdTrainOptions options = {.model = a->model,.start = a->start,.texts =
         (const gchar * const *) a->texts,.threads =
@@ -52,7 +55,8 @@ export (const Arguments * a, RdtrainTeller * teller, GError ** error)
   };
   const RdTrainExport to = {.codec_export =
         rd_trainable_export,.output = a->output,.sequences =
-        (gsize) a->sequences,.rank = (guint) a->rank,.sources = a->sources
+        (gsize) a->sequences,.rank = (guint) a->rank,.model_output =
+        a->model_output,.type = type,.sources = a->sources
   };
   g_autofree gchar *name = NULL;
 
@@ -76,6 +80,10 @@ make_context (Arguments * a)
         "Its checkpoint", "FILE"},
     {"output", 'o', 0, G_OPTION_ARG_FILENAME, &a->output, "Codec file",
         "OUTPUT"},
+    {"output-model", 0, 0, G_OPTION_ARG_FILENAME, &a->model_output,
+        "The model (GGUF), if all its weights were trained", "MODEL-OUTPUT"},
+    {"type", 0, 0, G_OPTION_ARG_STRING, &a->type,
+        "Of its matrices: F16, Q8_0 or F32 (F16)", "TYPE"},
     {"sequences", 0, 0, G_OPTION_ARG_INT, &a->sequences,
         "Sequences for tables (240)", "N"},
     {"rank", 0, 0, G_OPTION_ARG_INT, &a->rank,
@@ -83,9 +91,8 @@ make_context (Arguments * a)
           "those that were trained (0: these)", "N"},
     {"sources", 0, 0, G_OPTION_ARG_STRING, &a->sources,
         "For the codec file: what the texts are, and their licences", "TEXT"},
-    {"threads", 0, 0, G_OPTION_ARG_INT, &a->threads,
-        "0: one per CPU (0)", "N"},
-    {"quiet", 'q', 0, G_OPTION_ARG_NONE, &a->quiet, "Print errors only", NULL},
+    RDTRAIN_ENTRY_THREADS (&a->threads),
+    RDTRAIN_ENTRY_QUIET (&a->quiet),
     {NULL}
   };
 
@@ -99,6 +106,8 @@ arguments_clear (Arguments * a)
   g_free (a->start);
   g_free (a->checkpoint);
   g_free (a->output);
+  g_free (a->model_output);
+  g_free (a->type);
   g_free (a->sources);
   g_strfreev (a->texts);
 }
@@ -109,13 +118,15 @@ run (gint argc, gchar ** argv, Arguments * a)
   g_autoptr (GOptionContext) context = make_context (a);
   g_autoptr (GError) error = NULL;
   RdtrainTeller teller;
+  StType type;
 
   if (!g_option_context_parse (context, &argc, &argv, &error)
-      || !check_arguments (a, argc, &error))
+      || !check_arguments (a, argc, &error)
+      || !rdtrain_parse_type (a->type, &type, &error))
     return rdtrain_fail_arguments (error);
   rdtrain_teller_init (&teller, a->quiet);
   rdtrain_catch_signals ();
-  if (export (a, &teller, &error))
+  if (export (a, type, &teller, &error))
     return EXIT_SUCCESS;
   return rdtrain_fail (&teller, error, rdtrain_cancelled);
 }

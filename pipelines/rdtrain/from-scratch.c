@@ -88,21 +88,6 @@ check_arguments (const Arguments * a, gint argc, GError ** error)
   return check_numbers (a, error);
 }
 
-static gboolean
-parse_type (const gchar * name, StType * type, GError ** error)
-{
-  static const StType types[] = { ST_TYPE_F16, ST_TYPE_Q8_0, ST_TYPE_F32 };
-
-  for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
-    if (name == NULL || g_ascii_strcasecmp (name,
-            st_type_traits (types[i])->name) == 0) {
-      *type = types[i];
-      return TRUE;
-    }
-  }
-  return rdtrain_fail_usage (error, "--type is F16, Q8_0 or F32");
-}
-
 /* Whole steps for at least so many tokens. */
 static guint64
 count_steps (const Arguments * a)
@@ -132,7 +117,7 @@ set_options (const Arguments * a, RdScratchOptions * options, GError ** error)
         (guint64) a->seed,.threads = (guint) a->threads,.checkpoint =
         a->checkpoint,.resume = a->resume,.keep_checkpoint = a->keep,.cancel =
         &rdtrain_cancelled,.progress = on_progress,.tell = rdtrain_tell,};
-  return parse_type (a->type, &options->type, error)
+  return rdtrain_parse_type (a->type, &options->type, error)
       && rdtrain_parse_products (a->products, &options->products, error);
 }
 
@@ -221,8 +206,7 @@ static GOptionContext *
 make_context (Arguments * a)
 {
   const GOptionEntry entries[] = {
-    {"text", 't', 0, G_OPTION_ARG_FILENAME_ARRAY, &a->texts,
-        "Text file, or folder of such", "TEXT"},
+    RDTRAIN_ENTRY_TEXTS (&a->texts),
     {"output", 'o', 0, G_OPTION_ARG_FILENAME, &a->output, "Model file",
         "OUTPUT"},
     {"held-out", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &a->held_out,
@@ -230,9 +214,7 @@ make_context (Arguments * a)
           "is told in the end", "TEXT"},
     {"held-out-sequences", 0, 0, G_OPTION_ARG_INT, &a->held_out_sequences,
         "Sequences of it, evenly spread (64)", "N"},
-    {"exclude-windows", 0, 0, G_OPTION_ARG_FILENAME, &a->windows,
-          "Test windows; text with 24 consecutive tokens of them is refused",
-        "JSON"},
+    RDTRAIN_ENTRY_WINDOWS (&a->windows),
     {"windows-model", 0, 0, G_OPTION_ARG_FILENAME, &a->windows_model,
         "Model (GGUF) with whose vocabulary they are written", "MODEL"},
     {"steps", 0, 0, G_OPTION_ARG_INT64, &a->steps, "Steps", "N"},
@@ -253,17 +235,15 @@ make_context (Arguments * a)
         "Of matrices (0.1)", "X"},
     {"products", 0, 0, G_OPTION_ARG_STRING, &a->products, RDTRAIN_PRODUCTS_HELP,
         "HOW"},
-    {"seed", 0, 0, G_OPTION_ARG_INT64, &a->seed,
-        "What is random depends on it alone (0)", "N"},
+    RDTRAIN_ENTRY_SEED (&a->seed),
     {"threads", 0, 0, G_OPTION_ARG_INT, &a->threads,
         "0: one per CPU (0); no more than --batch are of use", "N"},
     {"checkpoint", 0, 0, G_OPTION_ARG_FILENAME, &a->checkpoint,
         "Where an interrupted training is kept (OUTPUT.checkpoint)", "FILE"},
-    {"resume", 'r', 0, G_OPTION_ARG_NONE, &a->resume,
-        "Go on from the checkpoint, if there is one", NULL},
+    RDTRAIN_ENTRY_RESUME (&a->resume),
     {"keep-checkpoint", 0, 0, G_OPTION_ARG_NONE, &a->keep,
         "Keep it when the model is written", NULL},
-    {"quiet", 'q', 0, G_OPTION_ARG_NONE, &a->quiet, "Print errors only", NULL},
+    RDTRAIN_ENTRY_QUIET (&a->quiet),
     {NULL}
   };
   GOptionContext *context = rdtrain_context (entries, summary, description);

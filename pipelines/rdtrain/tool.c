@@ -109,6 +109,21 @@ rdtrain_parse_products (const gchar * name, RdProducts * products,
 }
 
 gboolean
+rdtrain_parse_type (const gchar * name, StType * type, GError ** error)
+{
+  static const StType types[] = { ST_TYPE_F16, ST_TYPE_Q8_0, ST_TYPE_F32 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
+    if (name == NULL || g_ascii_strcasecmp (name,
+            st_type_traits (types[i])->name) == 0) {
+      *type = types[i];
+      return TRUE;
+    }
+  }
+  return rdtrain_fail_usage (error, "--type is F16, Q8_0 or F32");
+}
+
+gboolean
 rdtrain_windows_load (RdtrainWindows * windows, const gchar * path,
     GError ** error)
 {

@@ -2,6 +2,7 @@
 #pragma once
 #include "codec/training/corpus.h"
 #include "codec/training/product.h"
+#include "models/gguf/types.h"
 #include "pipelines/eval/testset.h"
 
 G_BEGIN_DECLS
@@ -41,6 +42,15 @@ int rdtrain_fail (const RdtrainTeller * teller, const GError * error, gboolean i
 
 /** rdtrain_context: for a command with @entries (copied by it); @description may be NULL. */
 GOptionContext *rdtrain_context (const GOptionEntry * entries, const gchar * summary, const gchar * description);
+/** Rows of tables of options that several commands have, each with the address of its value. */
+#define RDTRAIN_ENTRY_TEXTS(texts) {"text", 't', 0, G_OPTION_ARG_FILENAME_ARRAY, texts, "Text file, or folder of such", "TEXT"}
+#define RDTRAIN_ENTRY_WINDOWS(path) {"exclude-windows", 0, 0, G_OPTION_ARG_FILENAME, path, \
+    "Test windows; text with 24 consecutive tokens of them is refused", "JSON"}
+#define RDTRAIN_ENTRY_SEED(seed) {"seed", 0, 0, G_OPTION_ARG_INT64, seed, "What is random depends on it alone (0)", "N"}
+#define RDTRAIN_ENTRY_THREADS(threads) {"threads", 0, 0, G_OPTION_ARG_INT, threads, "0: one per CPU (0)", "N"}
+#define RDTRAIN_ENTRY_RESUME(resume) {"resume", 'r', 0, G_OPTION_ARG_NONE, resume, "Go on from the checkpoint, if there is one", NULL}
+#define RDTRAIN_ENTRY_QUIET(quiet) {"quiet", 'q', 0, G_OPTION_ARG_NONE, quiet, "Print errors only", NULL}
+
 /** rdtrain_fail_arguments: prints what is wrong with the command line; returns the exit code. */
 int rdtrain_fail_arguments (const GError * error);
 
@@ -50,6 +60,9 @@ gboolean rdtrain_fail_usage (GError ** error, const gchar * message);
 #define RDTRAIN_PRODUCTS_HELP "Of activations with the model's matrices: f32, or bf16, which is much faster on CPUs with AMX (f32)"
 /** rdtrain_parse_products: what --products says; NULL is f32. */
 gboolean rdtrain_parse_products (const gchar * name, RdProducts * products, GError ** error);
+
+/** rdtrain_parse_type: the type of a model's matrices; F16 if @name is NULL. Error: of usage. */
+gboolean rdtrain_parse_type (const gchar * name, StType * type, GError ** error);
 
 /** RdtrainWindows: zeroed at first. Test windows that no text may have in common with a corpus. */
 typedef struct

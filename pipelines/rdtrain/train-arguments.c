@@ -7,6 +7,7 @@
 #include "codec/training/weights.h"
 
 #define TOKENS 1000000
+#define NOT_GIVEN (-1)
 /* Of the steps, at most. */
 #define WARMUP 100
 #define WARMUP_SHARE 20
@@ -87,6 +88,21 @@ parse_blocks (const gchar * text, RdTrainOptions * options, GError ** error)
   return TRUE;
 }
 
+/* All weights or adapters. */
+static gboolean
+parse_trained (const RdtrainTrainArguments * a, RdTrainOptions * options,
+    GError ** error)
+{
+  options->full_weights = a->full_weights;
+  if (!a->full_weights)
+    return parse_adapters (a->adapters, &options->matrices, error)
+        && parse_blocks (a->blocks, options, error);
+  return (a->adapters == NULL && a->blocks == NULL && a->rank == NOT_GIVEN
+      && a->alpha == 0) || rdtrain_fail_usage (error, "--full-weights trains "
+      "no adapters: --adapters, --adapter-blocks, --rank and --alpha are of "
+      "no use with it");
+}
+
 /* ---- numbers ---- */
 
 static gboolean
@@ -107,7 +123,8 @@ check_numbers (const RdtrainTrainArguments * a, GError ** error)
   if (a->steps > 0 && a->tokens > 0)
     return rdtrain_fail_usage (error, "--steps or --tokens, not both");
   if (a->steps < 0 || a->tokens < 0 || a->batch < 1 || a->length < 1
-      || a->frame < 1 || a->rank < 1 || a->held_out < 1)
+      || a->frame < 1 || (a->rank < 1 && a->rank != NOT_GIVEN)
+      || a->held_out < 1)
     return rdtrain_fail_usage (error,
         "numbers of steps, tokens, sequences and of the rank are at least 1");
   if (a->seed < 0 || a->validate_every < 0)
@@ -146,8 +163,8 @@ set_numbers (const RdtrainTrainArguments * a, RdTrainOptions * options,
 {
   options->set = a->side_info ? 1 : 0;
   options->frame = (gsize) a->frame;
-  options->rank = (guint) a->rank;
-  options->alpha = a->alpha > 0 ? (float) a->alpha : (float) a->rank;
+  options->rank = a->rank != NOT_GIVEN ? (guint) a->rank : RD_TRAIN_RANK;
+  options->alpha = a->alpha > 0 ? (float) a->alpha : (float) options->rank;
   options->batch = (gsize) a->batch;
   options->length = (gsize) a->length;
   options->held_out = (gsize) a->held_out;
@@ -155,14 +172,15 @@ set_numbers (const RdtrainTrainArguments * a, RdTrainOptions * options,
   options->lambda_max = a->lambda_max;
   options->label_weight = a->label_weight;
   options->rate = a->rate;
+  if (a->rate == NOT_GIVEN)
+    options->rate = a->full_weights ? RD_TRAIN_WEIGHTS_RATE : RD_TRAIN_RATE;
   options->codec_rate = a->codec_rate;
   options->seed = (guint64) a->seed;
   set_steps (a, options);
   return parse_entropy_model (a->entropy_model, options, error)
       && parse_rounding (a->rounding, options, error)
       && rdtrain_parse_products (a->products, &options->products, error)
-      && parse_adapters (a->adapters, &options->matrices, error)
-      && parse_blocks (a->blocks, options, error);
+      && parse_trained (a, options, error);
 }
 
 gboolean
@@ -185,20 +203,16 @@ add_inputs (GOptionContext * context, RdtrainTrainArguments * a)
     {"start", 's', 0, G_OPTION_ARG_FILENAME, &a->start,
         "Codec file for it that training starts from: split, side "
           "information, values", "CODEC"},
-    {"text", 't', 0, G_OPTION_ARG_FILENAME_ARRAY, &a->texts,
-        "Text file, or folder of such", "TEXT"},
-    {"exclude-windows", 0, 0, G_OPTION_ARG_FILENAME, &a->windows,
-          "Test windows; text with 24 consecutive tokens of them is refused",
-        "JSON"},
+    RDTRAIN_ENTRY_TEXTS (&a->texts),
+    RDTRAIN_ENTRY_WINDOWS (&a->windows),
     {"checkpoint", 'c', 0, G_OPTION_ARG_FILENAME, &a->checkpoint,
         "Where the training is kept", "FILE"},
     {"validate-every", 0, 0, G_OPTION_ARG_INT, &a->validate_every,
         "Steps; 0: before the first and behind the last (200)", "N"},
-    {"threads", 0, 0, G_OPTION_ARG_INT, &a->threads,
-        "0: one per CPU (0)", "N"},
+    RDTRAIN_ENTRY_THREADS (&a->threads),
     {"recompute", 0, 0, G_OPTION_ARG_NONE, &a->recompute,
         "A seventh of the memory for gradients, in 5/4 of the time", NULL},
-    {"quiet", 'q', 0, G_OPTION_ARG_NONE, &a->quiet, "Print errors only", NULL},
+    RDTRAIN_ENTRY_QUIET (&a->quiet),
     {NULL}
   };
 
@@ -209,8 +223,7 @@ static void
 add_what (GOptionContext * context, RdtrainTrainArguments * a)
 {
   const GOptionEntry entries[] = {
-    {"resume", 'r', 0, G_OPTION_ARG_NONE, &a->resume,
-        "Go on from the checkpoint, if there is one", NULL},
+    RDTRAIN_ENTRY_RESUME (&a->resume),
     {"values", 0, 0, G_OPTION_ARG_FILENAME, &a->values,
         "Start from the values in another training's checkpoint, as far as "
           "it has them", "FILE"},
@@ -230,6 +243,8 @@ add_what (GOptionContext * context, RdtrainTrainArguments * a)
           "all, or names as attn_q,ffn_down (all)", "WHICH"},
     {"adapter-blocks", 0, 0, G_OPTION_ARG_STRING, &a->blocks,
         "First and last block with adapters (all blocks)", "A-B"},
+    {"full-weights", 0, 0, G_OPTION_ARG_NONE, &a->full_weights,
+        "Train all weights of the model in place of adapters", NULL},
     {"rank", 0, 0, G_OPTION_ARG_INT, &a->rank, "Of the adapters (16)", "N"},
     {"alpha", 0, 0, G_OPTION_ARG_DOUBLE, &a->alpha,
         "Adapters count alpha / rank (the rank)", "X"},
@@ -260,15 +275,14 @@ add_numbers (GOptionContext * context, RdtrainTrainArguments * a)
         "How much the text's next token counts beside the original model's "
           "distribution, 0 to 1 (0)", "X"},
     {"rate", 0, 0, G_OPTION_ARG_DOUBLE, &a->rate,
-        "Peak learning rate of adapters (4e-4)", "X"},
+        "Peak learning rate of adapters (4e-4) or of all weights (1e-4)", "X"},
     {"codec-rate", 0, 0, G_OPTION_ARG_DOUBLE, &a->codec_rate,
         "Peak learning rate of the codec (2e-4)", "X"},
     {"products", 0, 0, G_OPTION_ARG_STRING, &a->products,
         RDTRAIN_PRODUCTS_HELP, "HOW"},
     {"warmup", 0, 0, G_OPTION_ARG_INT, &a->warmup,
         "Steps in which the rates rise (a twentieth, at most 100)", "N"},
-    {"seed", 0, 0, G_OPTION_ARG_INT64, &a->seed,
-        "What is random depends on it alone (0)", "N"},
+    RDTRAIN_ENTRY_SEED (&a->seed),
     {NULL}
   };
 
@@ -279,11 +293,11 @@ static void
 set_defaults (RdtrainTrainArguments * a)
 {
   *a = (RdtrainTrainArguments) {
-  .frame = RD_TRAIN_FRAME,.rank = RD_TRAIN_RANK,.batch =
+  .frame = RD_TRAIN_FRAME,.rank = NOT_GIVEN,.batch =
         RD_TRAIN_BATCH,.length = RD_TRAIN_LENGTH,.held_out =
         RD_TRAIN_HELD_OUT,.validate_every = RD_TRAIN_VALIDATE_EVERY,.warmup =
-        -1,.lambda_min = RD_TRAIN_LAMBDA_MIN,.lambda_max =
-        RD_TRAIN_LAMBDA_MAX,.rate = RD_TRAIN_RATE,.codec_rate =
+        NOT_GIVEN,.lambda_min = RD_TRAIN_LAMBDA_MIN,.lambda_max =
+        RD_TRAIN_LAMBDA_MAX,.rate = NOT_GIVEN,.codec_rate =
         RD_TRAIN_CODEC_RATE};
 }
 

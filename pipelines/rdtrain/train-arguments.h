@@ -11,7 +11,7 @@ typedef struct
   gchar *model, *start, *windows, *entropy_model, *rounding, *adapters, *blocks;
   gchar *checkpoint, *values, *products;
   gchar **texts;
-  gboolean side_info, recompute, resume, quiet;
+  gboolean side_info, full_weights, recompute, resume, quiet;
   gint frame, rank, batch, length, held_out, validate_every, warmup, threads;
   gint64 steps, tokens, seed;
   gdouble alpha, lambda_min, lambda_max, label_weight, rate, codec_rate;

@@ -7,9 +7,10 @@
 
 static const gchar summary[] =
     "Trains the codec of a codec file CODEC on TEXT: through MODEL as it is "
-    "(--adapters=none),\nor together with low-rank adapters of MODEL. Each "
-    "sequence has a rate point of its own,\nso that what comes out serves all "
-    "of them. Everything is kept in a checkpoint.";
+    "(--adapters=none),\nor together with low-rank adapters of MODEL or all of "
+    "its weights (--full-weights). Each\nsequence has a rate point of its own, "
+    "so that what comes out serves all of them.\nEverything is kept in a "
+    "checkpoint.";
 static const gchar description[] =
     "Example, first the codec alone, then both:\n"
     "  rdtrain train --model model.gguf --start codec.gguf --text novels \\\n"

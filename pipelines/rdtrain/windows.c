@@ -107,8 +107,7 @@ make_context (Arguments * a)
   const GOptionEntry entries[] = {
     {"model", 'm', 0, G_OPTION_ARG_FILENAME, &a->model,
         "Model (GGUF), for its vocabulary", "MODEL"},
-    {"text", 't', 0, G_OPTION_ARG_FILENAME_ARRAY, &a->texts,
-        "Text file, or folder of such", "TEXT"},
+    RDTRAIN_ENTRY_TEXTS (&a->texts),
     {"output", 'o', 0, G_OPTION_ARG_FILENAME, &a->output, "Test set", "OUTPUT"},
     {"windows", 0, 0, G_OPTION_ARG_INT, &a->windows,
         "Windows of each domain, evenly spread (4)", "N"},

@@ -188,6 +188,29 @@ def test_adapters():
     check(value(found["lossy", 90.0], "kl") != finest, "the same at two qualities")
 
 
+def test_reference():
+    """A model that was trained with its codec against the one that it comes from: here two that have nothing in common."""
+    plain = os.environ.get("ST_TEST_CODEC_SIDE", "")
+    if not plain:
+        raise harness.Skip("ST_TEST_CODEC_SIDE names no codec file")
+    other, rounded = harness.make_model(scratch("other.gguf"), "--seed=7"), harness.make_model(scratch("q8.gguf"), "--type=Q8_0")
+    arguments = [f"--codec={plain}:rate-control=lossless:label=lossless", f"--codec={plain}:quality=60:label=lossy", "--codec=f32", "--windows=1"]
+    own = points(results(*arguments))
+    same = points(results(*arguments, f"--reference={tiny_model()}"))
+    found = results(*arguments, f"--reference={other}")
+    check(found["reference"] == other and found["model"] == tiny_model() and found["reference_id"] != found["model_id"], str(found)[:300])
+    far = points(found)
+    for key, point in own.items():
+        close(value(same[key], "kl"), value(point, "kl"), f"{key} with the model itself as reference")
+        check(value(far[key], "wire_bpt") == value(point, "wire_bpt") or key[0] == "f32", f"{key}: other bits with another reference")
+    check(value(own["lossless", None], "kl") < 1e-6 < 1e-2 < value(far["lossless", None], "kl"), str(far["lossless", None]))
+    check(value(far["f32", None], "kl") == 0, "a baseline is none of the reference's")
+    wrong = run(f"--codec={plain}:quality=60", f"--model={other}", "--windows=1", status=1)
+    check("use the codec file that was made for it" in wrong.stderr, wrong.stderr)
+    near = points(results(*arguments, f"--reference={rounded}"))
+    check(0 < value(near["lossless", None], "kl") < value(far["lossless", None], "kl"), "the same weights, rounded, are no nearer")
+
+
 def test_speed():
     path = scratch("speed.json")
     done = run("--speed", "--rounds=3", "--codec=int8:nopack", "--codec=f16:frame-tokens=1", "--codec=rounding", f"--json={path}")
@@ -206,6 +229,7 @@ def test_usage():
                                (["--codec=int8", "--at-kl=-1"], "not a number of at least"),
                                (["--codec=int8", "--bd-rate=a"], "the names of two curves"),
                                (["--codec=int8", "--threads=-1"], "--threads=-1"),
+                               (["--codec=int8", "--speed", "--reference=x.gguf"], "without --reference"),
                                (["--codec=int8", "--json=/nonexistent/out.json"], "/nonexistent/out.json"),
                                (["--codec=int8", "--plot=x.pdf"], ".svg, .png or .gp")):
         done = run(*arguments, status=STATUS_USAGE)
@@ -219,6 +243,7 @@ def test_errors():
                                (["--codec=int8:window-bytes=-1"], '"-1" is no value of the property window-bytes'),
                                (["--codec=int8", "--split=4"], "--split=4"),
                                (["--codec=int8", "--model=/nonexistent"], "/nonexistent"),
+                               (["--codec=int8", "--reference=/nonexistent"], "/nonexistent"),
                                (["--codec=int8", "--testset=/nonexistent"], "/nonexistent"),
                                (["--codec=int8", "--last-words=/nonexistent"], "/nonexistent")):
         done = run(*arguments, status=1)

@@ -1,7 +1,10 @@
 #include "tests/support/training-tools.h"
 
+#include <math.h>
+
 #include <glib/gstdio.h>
 
+#include "codec/training/calibrate.h"
 #include "tests/support/model-tools.h"
 
 RdTail *
@@ -24,6 +27,17 @@ rd_test_tiny (const StTinyModelOptions * options, gint first)
 
   g_unlink (path);
   return model;
+}
+
+RdWeights *
+rd_test_open_weights (const gchar * path, gsize max_tokens)
+{
+  g_autoptr (StModel) model = st_test_open_blocks (path, 0, -1, 1);
+  g_autoptr (GError) error = NULL;
+  RdWeights *weights = rd_weights_new (model, max_tokens, &error);
+
+  g_assert_no_error (error);
+  return weights;
 }
 
 void
@@ -56,4 +70,53 @@ rd_test_states (const gchar * path, gint split, gsize n)
   g_assert_no_error (error);
   st_kv_cache_free (cache);
   return x;
+}
+
+static double
+squares_of_terms (const RdAdapters * adapters, guint block, RdMatrix matrix,
+    const float *gradient)
+{
+  gsize outputs, inputs;
+  double sum = 0;
+  float *u, *v;
+
+  if (!rd_adapters_find (adapters, block, matrix, &u, &v))
+    return 0;
+  rd_matrix_shape (&adapters->config, matrix, &outputs, &inputs);
+  gradient = rd_adapters_gradient (adapters, u, (float *) gradient);
+  for (gsize i = 0; i < outputs * adapters->rank; i++) {
+    const double term = (double) u[i] * gradient[i];
+
+    sum += term * term;
+  }
+  return sum;
+}
+
+double
+rd_test_gate_terms (const RdAdapters * adapters, const float *gradient)
+{
+  double sum = 0;
+
+  for (guint i = 0; i < adapters->config.n_blocks * RD_N_MATRICES; i++)
+    sum += squares_of_terms (adapters, i / RD_N_MATRICES, i % RD_N_MATRICES,
+        gradient);
+  return sqrt (sum);
+}
+
+gchar *
+rd_test_calibrate (const gchar * model, guint split, const gchar * text,
+    const gchar * folder, const gchar * name, RdSideInfo side_info)
+{
+  gchar *path = g_build_filename (folder, name, NULL);
+  const gchar *texts[] = { text, NULL };
+  const RdCalibrateOptions options = {.model = model,.split_layer =
+        split,.texts = texts,.output = path,.side_info = side_info,.sequences =
+        24,.gradient_sequences = 10,.length = 48,.lambda =
+        RD_CALIBRATE_LAMBDA,.threads = 1
+  };
+  g_autoptr (GError) error = NULL;
+
+  rd_calibrate (&options, &error);
+  g_assert_no_error (error);
+  return path;
 }

@@ -15,13 +15,13 @@
 
 typedef struct
 {
-  const gchar *arguments[MAX_ARGUMENTS];        /* MODEL, TEXT, LONG, OUT, START, CHECK and WINDOWS stand for files */
+  const gchar *arguments[MAX_ARGUMENTS];        /* MODEL, TEXT, LONG, OUT, START, CHECK, TRAINED and WINDOWS stand for files */
   gint status;
   const gchar *message;         /* on standard output if the status is 0, else on standard error */
 } Case;
 
 static gchar *model, *text, *long_text, *out, *checkpoint, *windows, *directory;
-static gchar *start, *training;
+static gchar *start, *training, *trained;
 
 static const gchar *
 fill_in (const gchar * argument)
@@ -32,6 +32,7 @@ fill_in (const gchar * argument)
   } files[] = {
     {"MODEL", model}, {"TEXT", text}, {"LONG", long_text}, {"OUT", out},
     {"WINDOWS", windows}, {"START", start}, {"CHECK", training},
+    {"TRAINED", trained},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
@@ -101,12 +102,18 @@ test_usage (void)
             "--steps=5", "--tokens=500"}, 2, "not both"},
     {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
             "--rank=0"}, 2, "at least 1"},
+    {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
+            "--full-weights", "--adapter-blocks=0-1"}, 2, "trains no adapters"},
+    {{"train", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
+            "--full-weights", "--rank=16"}, 2, "trains no adapters"},
     {{"resume", "--help"}, 0, "all numbers are in the checkpoint"},
     {{"resume", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
             "--rank=4"}, 2, "--rank"},
     {{"export", "--help"}, 0, "rdtrain export --model model.gguf"},
     {{"export", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK"}, 2,
         "--output"},
+    {{"export", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK", "-o",
+            "OUT", "--type=Q4_0"}, 2, "--type is F16"},
     {{"evaluate", "--help"}, 0, "rdtrain evaluate --model model.gguf"},
     {{"evaluate", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
             "-o", "OUT"}, 2, "--testset=JSON"},
@@ -347,6 +354,43 @@ test_trains (void)
   g_unlink (training);
 }
 
+/* A model and a codec file, which go with each other and with nothing else. */
+static void
+test_full_weights (void)
+{
+  static const Case train = { {"train", "-q", "-m", "MODEL", "-s", "START",
+          "-t", "TEXT", "-c", "CHECK", "--tokens=500", "--length=32",
+      "--full-weights", "--held-out=2"}, 0, ""
+  };
+  static const Case cases[] = {
+    {{"evaluate", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
+            "--testset", "WINDOWS", "-o", "OUT"}, 1, "rdeval --reference"},
+    {{"export", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK", "-o",
+            "OUT", "--sequences=20"}, 1, "--output-model"},
+    {{"export", "-q", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK",
+                "-o", "OUT", "--output-model", "TRAINED", "--type=q8_0",
+            "--sequences=20"}, 0, ""},
+    {{"train", "-m", "MODEL", "-s", "OUT", "-t", "TEXT", "-c", "TRAINED",
+            "--adapters=none"}, 1, "a codec for another model"},
+    {{"train", "-m", "TRAINED", "-s", "START", "-t", "TEXT", "-c", "WINDOWS",
+            "--adapters=none"}, 1, "a codec for another model"},
+  };
+  g_autoptr (StGguf) gguf = NULL;
+
+  run_case (&train);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    run_case (&cases[i]);
+  gguf = st_gguf_open (trained, NULL);
+  g_assert_nonnull (gguf);
+  g_assert_cmpint (st_gguf_find (gguf, "blk.1.ffn_down.weight")->type, ==,
+      ST_TYPE_Q8_0);
+  g_assert_nonnull (strstr (st_gguf_get_string (gguf,
+              "rdtraining.joint.settings"), "full-weights=1"));
+  g_unlink (training);
+  g_unlink (trained);
+  g_unlink (out);
+}
+
 /* Windows with what the tiny model's tokenizer makes of the text: every byte is a token or part of one. */
 static void
 write_windows (void)
@@ -499,6 +543,7 @@ main (int argc, char **argv)
   windows = g_build_filename (directory, "windows.json", NULL);
   start = g_build_filename (directory, "start.gguf", NULL);
   training = g_build_filename (directory, "training", NULL);
+  trained = g_build_filename (directory, "trained.gguf", NULL);
   text = st_test_data_path ("hamlet20k.txt");
   model = st_tiny_model_temp (NULL);
   long_text = g_build_filename (directory, "long.txt", NULL);
@@ -512,6 +557,7 @@ main (int argc, char **argv)
   g_test_add_func ("/rdtrain/from-scratch", test_from_scratch);
   g_test_add_func ("/rdtrain/interrupt", test_interrupt);
   g_test_add_func ("/rdtrain/trains", test_trains);
+  g_test_add_func ("/rdtrain/full-weights", test_full_weights);
   g_test_add_func ("/rdtrain/evaluate", test_evaluate);
   g_test_add_func ("/rdtrain/interrupt-training", test_interrupt_training);
   g_test_add_func ("/rdtrain/interrupt-from-scratch",
@@ -530,6 +576,7 @@ main (int argc, char **argv)
   g_free (windows);
   g_free (start);
   g_free (training);
+  g_free (trained);
   g_free (directory);
   return status;
 }

@@ -1,12 +1,13 @@
-/* A model with a codec between two of its blocks: gradients by codec, adapters and gates against finite differences of a second
+/* A model with a codec between two of its blocks: gradients by codec, adapters, gates and weights against finite differences of a second
  * implementation in double precision; what must not change a bit; what is refused. The codec of these tests is smooth. */
 #include <math.h>
 #include <string.h>
 
 #include "codec/training/joint.h"
 #include "codec/training/range.h"
-#include "tests/support/double-llama.h"
+#include "tests/support/exact-weights.h"
 #include "tests/support/random-weights.h"
+#include "tests/support/smooth-codec.h"
 #include "tests/support/training-tools.h"
 
 #define D ST_TINY_HIDDEN
@@ -20,135 +21,20 @@
 
 static const gint32 knots[N_KNOTS] = { 0, 40, 127 };
 
-/* ---- a codec: v = scale * x + offset * (1 + feature), y = v + level / 100, bits = sum of log2 (1 + v^2) ---- */
-
-typedef struct
-{
-  RdTrainable base;
-  float values[2 * D];          /* scale, offset */
-  gboolean broken;              /* bits are not finite */
-} TestCodec;
-
-static float
-feature_of (const RdTrainableJob * job, gsize i)
-{
-  return job->features != NULL ? job->features[i] : 0.0f;
-}
-
-static float
-value_of (const TestCodec * codec, const RdTrainableJob * job, gsize i)
-{
-  return codec->values[i % D] * job->x[i]
-      + codec->values[D + i % D] * (1 + feature_of (job, i));
-}
-
-static void
-codec_free (RdTrainable * codec)
-{
-  g_free (codec);
-}
-
-static gsize
-codec_parameters (RdTrainable * trainable, RdParameters * parameters)
-{
-  TestCodec *codec = (TestCodec *) trainable;
-  const gsize first = rd_parameters_add (parameters, "test.scale",
-      codec->values, D, FALSE, 1.0f);
-
-  rd_parameters_add (parameters, "test.offset", codec->values + D, D, FALSE,
-      2.0f);
-  return first;
-}
-
-static RdTrainablePass *
-codec_pass_new (RdTrainable * trainable, gsize max_tokens, GError ** error)
-{
-  RdTrainablePass *pass = g_new (RdTrainablePass, 1);
-
-  (void) max_tokens;
-  (void) error;
-  pass->trainable = trainable;
-  return pass;
-}
-
-static void
-codec_pass_free (RdTrainablePass * pass)
-{
-  g_free (pass);
-}
-
-static gboolean
-codec_forward (RdTrainablePass * pass, RdTrainableJob * job, GError ** error)
-{
-  const TestCodec *codec = (const TestCodec *) pass->trainable;
-
-  (void) error;
-  job->bits = 0;
-  for (gsize i = 0; i < job->n * D; i++) {
-    const double v = value_of (codec, job, i);
-
-    job->y[i] = (float) v + job->level / 100;
-    job->bits += log2 (1 + v * v);
-  }
-  if (codec->broken)
-    job->bits = NAN;
-  job->rate_bits = job->bits;
-  return TRUE;
-}
-
-static void
-codec_backward (RdTrainablePass * pass, const RdTrainableJob * job,
-    double lambda, float *d, float *gradient)
-{
-  const TestCodec *codec = (const TestCodec *) pass->trainable;
-
-  for (gsize i = 0; i < job->n * D; i++) {
-    const double v = value_of (codec, job, i);
-    const double d_v = d[i] + lambda * 2 * v / ((1 + v * v) * G_LN2);
-
-    gradient[i % D] += (float) (d_v * job->x[i]);
-    gradient[D + i % D] += (float) (d_v * (1 + feature_of (job, i)));
-    d[i] = (float) (d_v * codec->values[i % D]);
-  }
-}
-
-static void
-codec_stepped (RdTrainable * trainable)
-{
-  (void) trainable;
-}
-
-static const RdTrainableClass codec_class = {
-  "test", codec_free, codec_parameters, codec_pass_new, codec_pass_free,
-  codec_forward, codec_backward, codec_stepped
-};
-
-static TestCodec *
-codec_new (void)
-{
-  TestCodec *codec = g_new0 (TestCodec, 1);
-
-  codec->base = (RdTrainable) {
-  &codec_class, D};
-  for (gsize i = 0; i < D; i++) {
-    codec->values[i] = (float) g_test_rand_double_range (0.7, 1.3);
-    codec->values[D + i] = (float) g_test_rand_double_range (-0.3, 0.3);
-  }
-  return codec;
-}
-
 /* ---- fixture ---- */
 
 typedef struct
 {
   StModel *model;
   RdWeights *weights;
-  RdAdapters *adapters;         /* NULL: frozen */
-  TestCodec *codec;
+  gboolean train_weights;       /* they have moved away from those of the model, whose output head is the teacher's */
+  RdWeights *original;
+  RdAdapters *adapters;         /* NULL: none */
+  RdTestCodec *codec;
   gint32 ids[MAX_N + 1];
   float teacher[MAX_N * D], features[MAX_N * D], x[MAX_N * D];
   RdJoint *joint;
-  StDoubleTail *exact;
+  StDoubleTail *exact, *exact_teacher;
   double *values;               /* (parameters of the joint) */
 } Fixture;
 
@@ -159,11 +45,18 @@ fill (float *values, gsize n, double limit)
     values[i] = (float) g_test_rand_double_range (-limit, limit);
 }
 
+static gboolean
+has_head (const Fixture * f)
+{
+  return f->adapters != NULL || f->train_weights;
+}
+
 static RdJoint *
 joint_new (const Fixture * f, guint threads, gboolean recompute)
 {
-  const RdJointOptions options = { f->weights, f->adapters, &f->codec->base,
-    SPLIT, f->adapters != NULL, 3.0f, 0.5f, N_KNOTS, knots, threads, recompute
+  const RdJointOptions options = { f->weights, f->train_weights, f->adapters,
+    &f->codec->base, SPLIT, has_head (f), 3.0f, 0.5f, N_KNOTS, knots, threads,
+    recompute
   };
   g_autoptr (GError) error = NULL;
   RdJoint *joint = rd_joint_new (&options, &error);
@@ -174,8 +67,17 @@ joint_new (const Fixture * f, guint threads, gboolean recompute)
   return joint;
 }
 
+/* Zeros between arrays stay. */
 static void
-fixture_init (Fixture * f, const guint8 * sets)
+move_weights (RdWeights * weights)
+{
+  for (gsize i = 0; i < weights->n_values; i++)
+    weights->arena.memory[i] *= (float) g_test_rand_double_range (0.8, 1.2);
+}
+
+/* @sets: matrices with adapters, NULL: none. */
+static void
+fixture_init (Fixture * f, const guint8 * sets, gboolean train_weights)
 {
   const RdAdaptersOptions adapters = { RANK, ALPHA, 3, sets };
   const RdParameters *parameters;
@@ -183,11 +85,15 @@ fixture_init (Fixture * f, const guint8 * sets)
   memset (f, 0, sizeof (*f));
   f->model = rd_test_tiny (NULL, 0);
   f->weights = rd_weights_new (f->model, MAX_N, NULL);
+  f->original = rd_weights_new (f->model, MAX_N, NULL);
+  f->train_weights = train_weights;
+  if (train_weights)
+    move_weights (f->weights);
   if (sets != NULL) {
     f->adapters = rd_adapters_new (st_model_config (f->model), &adapters, NULL);
     fill (f->adapters->arena.memory, f->adapters->arena.n, 0.1);
   }
-  f->codec = codec_new ();
+  f->codec = rd_test_codec_new ();
   for (gsize i = 0; i <= MAX_N; i++)
     f->ids[i] = g_test_rand_int_range (0, V);
   fill (f->teacher, MAX_N * D, 1);
@@ -195,6 +101,7 @@ fixture_init (Fixture * f, const guint8 * sets)
   fill (f->x, MAX_N * D, 1);
   f->joint = joint_new (f, 1, FALSE);
   f->exact = st_double_tail_new (f->model);
+  f->exact_teacher = st_double_tail_new (f->model);
   parameters = rd_joint_parameters (f->joint);
   f->values = g_new (double, parameters->n);
   for (guint i = 0; i < rd_parameters_count (parameters); i++) {
@@ -209,10 +116,12 @@ static void
 fixture_clear (Fixture * f)
 {
   st_double_tail_free (f->exact);
+  st_double_tail_free (f->exact_teacher);
   rd_joint_free (f->joint);
-  codec_free (&f->codec->base);
+  rd_test_codec_free (&f->codec->base);
   rd_adapters_free (f->adapters);
   rd_weights_free (f->weights);
+  rd_weights_free (f->original);
   st_model_unref (f->model);
   g_free (f->values);
 }
@@ -225,7 +134,9 @@ make_job (const Fixture * f, gsize n, RdLoss loss, float level)
           f->features,.level = level,.frame = 8
     },.target = {.n =
           n,.loss = loss,.labels = f->ids + 1,.teacher =
-          f->teacher,.label_weight = 0.3f,.teacher_weight = 0.6f
+          f->teacher,.teacher_head =
+          f->train_weights ? f->original : NULL,.label_weight =
+          0.3f,.teacher_weight = 0.6f
   },.lambda = 0.02,.weight = 1.0};
 }
 
@@ -260,8 +171,8 @@ exact_gate (const Fixture * f, double level)
 static void
 load_matrix (const Fixture * f, guint block, RdMatrix matrix, double gate)
 {
-  g_autofree gchar *name =
-      g_strdup_printf ("blk.%u.%s.weight", block, rd_matrix_name (matrix));
+  g_autofree gchar *name = rd_matrix_full_name (block, matrix);
+  const RdParameter *trained = find (f, name);
   const float *own = f->weights->blocks[block].matrices[matrix];
   float *u, *v;
   gsize n, outputs, inputs;
@@ -276,7 +187,7 @@ load_matrix (const Fixture * f, guint block, RdMatrix matrix, double gate)
     const double *column = f->values + (v - f->adapters->arena.memory)
         + i % inputs;
 
-    w[i] = own[i];
+    w[i] = trained != NULL ? f->values[trained->offset + i] : own[i];
     for (gsize r = 0; r < RANK; r++)
       w[i] += gate * ((double) ALPHA / RANK) * row[r] * column[r * inputs];
   }
@@ -294,7 +205,7 @@ exact_head (const Fixture * f, const RdTailJob * target, const double *y)
   for (gsize i = 0; i < n * D; i++)
     states[i] = target->teacher[i];
   st_double_tail_head (f->exact, y, n, logp);
-  st_double_tail_head (f->exact, states, n, teacher);
+  st_double_tail_head (f->exact_teacher, states, n, teacher);
   for (gsize i = 0; i < n; i++)
     labels -= logp[i * V + (gsize) target->labels[i]];
   for (gsize i = 0; i < n * V; i++)
@@ -316,6 +227,8 @@ exact_loss (const Fixture * f, const RdJointJob * job, double *distortion,
   const double level = job->codec.level;
   const double *scale = f->values + find (f, "test.scale")->offset;
   const double *offset = f->values + find (f, "test.offset")->offset;
+  const double *embedding = rd_test_load_weights (f->exact,
+      rd_joint_parameters (f->joint), f->values, TRUE);
   g_autofree double *x = g_new (double, n * D);
   double sum = 0, loss;
 
@@ -323,10 +236,13 @@ exact_loss (const Fixture * f, const RdJointJob * job, double *distortion,
       i++)
     load_matrix (f, i / RD_N_MATRICES, i % RD_N_MATRICES, exact_gate (f,
             level));
-  for (gsize i = 0; i < n * D; i++)
-    x[i] = f->adapters == NULL ? job->x[i] :
-        f->weights->embedding[job->ids[i / D] * D + (gsize) i % D];
-  if (f->adapters != NULL)
+  for (gsize i = 0; i < n * D; i++) {
+    const gsize at = (gsize) job->ids[i / D] * D + i % D;
+
+    x[i] = !has_head (f) ? job->x[i] : embedding != NULL ? embedding[at] :
+        f->weights->embedding[at];
+  }
+  if (has_head (f))
     st_double_tail_run_blocks (f->exact, 0, SPLIT, x, n, x);
   for (gsize i = 0; i < n * D; i++) {
     const double v = scale[i % D] * x[i]
@@ -377,11 +293,24 @@ run (RdJoint * joint, RdJointJob * jobs, gsize n, float *gradient)
   g_assert_no_error (error);
 }
 
-/* The largest derivative of an array and two others. */
+/* What an error of the derivatives by @p is measured against: the largest of them; of gates, each of which is a sum over all adapters that
+ * can come to nothing, the size of what is summed. */
+static double
+scale_of (const Fixture * f, const RdJointJob * job, const RdParameter * p,
+    const float *gradient, double largest)
+{
+  if (strcmp (p->name, "adapter.gate") != 0)
+    return largest;
+  return rd_test_gate_terms (f->adapters, gradient)
+      / exact_gate (f, job->codec.level);
+}
+
+/* The largest derivative of an array and two others. @whole: by everything. */
 static double
 worst_error (const Fixture * f, const RdJointJob * job, const RdParameter * p,
-    const float *gradient)
+    const float *whole)
 {
+  const float *gradient = whole + p->offset;
   gsize largest = 0;
   double worst = 0, scale;
 
@@ -389,7 +318,7 @@ worst_error (const Fixture * f, const RdJointJob * job, const RdParameter * p,
     if (fabsf (gradient[i]) > fabsf (gradient[largest]))
       largest = i;
   }
-  scale = fabs ((double) gradient[largest]);
+  scale = scale_of (f, job, p, whole, fabs ((double) gradient[largest]));
   g_assert_cmpfloat (scale, >, 1e-4);
   for (guint i = 0; i < 3; i++) {
     const gsize at = i == 0 ? largest :
@@ -414,7 +343,7 @@ check_gradient (const Fixture * f, RdJointJob * job)
   st_test_near (job->codec.rate_bits, bits, 2e-6 * bits);
   for (guint i = 0; i < rd_parameters_count (parameters); i++) {
     const RdParameter *p = rd_parameters_get (parameters, i);
-    const double error = worst_error (f, job, p, gradient + p->offset);
+    const double error = worst_error (f, job, p, gradient);
 
     if (error > 5e-5)
       g_error ("%s: relative error %.3g", p->name, error);
@@ -440,7 +369,7 @@ test_gradient_adapters (void)
     Fixture f;
     RdJointJob job;
 
-    fixture_init (&f, sets);
+    fixture_init (&f, sets, FALSE);
     job = make_job (&f, 5 + 2 * i, losses[i], levels[i]);
     job.weight = 1.0 + 0.3 * i;
     check_gradient (&f, &job);
@@ -454,12 +383,34 @@ test_gradient_frozen (void)
   Fixture f;
   RdJointJob job;
 
-  fixture_init (&f, NULL);
+  fixture_init (&f, NULL, FALSE);
   g_assert_cmpuint (rd_parameters_count (rd_joint_parameters (f.joint)), ==, 2);
   job = make_job (&f, 7, RD_LOSS_TEACHER, 60.0f);
   job.weight = 0.5;
   check_gradient (&f, &job);
   fixture_clear (&f);
+}
+
+/* Alone and beside adapters. The embedding is the output matrix, too: its derivative comes from both ends, through the codec and not. */
+static void
+test_gradient_weights (void)
+{
+  const RdLoss losses[] = { RD_LOSS_TEACHER, RD_LOSS_MIXED };
+
+  for (guint i = 0; i < G_N_ELEMENTS (losses); i++) {
+    Fixture f;
+    RdJointJob job;
+
+    fixture_init (&f, i == 0 ? NULL : sets, TRUE);
+    g_assert_true (f.weights->output == f.weights->embedding);
+    g_assert_nonnull (find (&f, "token_embd.weight"));
+    g_assert_nonnull (find (&f, "output_norm.weight"));
+    g_assert_nonnull (find (&f, "blk.0.attn_q.weight"));
+    job = make_job (&f, 5 + 2 * i, losses[i], 30.0f);
+    job.weight = 0.7;
+    check_gradient (&f, &job);
+    fixture_clear (&f);
+  }
 }
 
 /* Learning rates: the codec's own factors times that of the options, adapters at 1. */
@@ -468,7 +419,7 @@ test_rates (void)
 {
   Fixture f;
 
-  fixture_init (&f, sets);
+  fixture_init (&f, sets, FALSE);
   g_assert_cmpfloat (find (&f, "test.scale")->rate, ==, 3.0f);
   g_assert_cmpfloat (find (&f, "test.offset")->rate, ==, 6.0f);
   g_assert_cmpfloat (find (&f, "adapter.gate")->rate, ==, 0.5f);
@@ -489,7 +440,7 @@ test_start_is_frozen (void)
   g_autoptr (RdRange) range = NULL;
   RdAdapters *adapters;
 
-  fixture_init (&f, sets);
+  fixture_init (&f, sets, FALSE);
   memset (f.adapters->arena.memory, 0, f.adapters->arena.n * sizeof (float));
   range = rd_range_new (f.weights, NULL, &head, NULL);
   g_assert_true (rd_embed (f.weights, f.ids, MAX_N, f.x, NULL));
@@ -521,13 +472,14 @@ make_jobs (const Fixture * f, RdJointJob * jobs)
 }
 
 static void
-check_same_bits (const guint8 * matrices, RdProducts products)
+check_same_bits (const guint8 * matrices, gboolean train_weights,
+    RdProducts products)
 {
   Fixture f;
   g_autofree float *first = NULL;
   RdJointJob expected[N_JOBS] = { 0 }, jobs[N_JOBS];
 
-  fixture_init (&f, matrices);
+  fixture_init (&f, matrices, train_weights);
   f.weights->products = products;
   for (guint variant = 0; variant < 4; variant++) {
     g_autoptr (RdJoint) joint = joint_new (&f, 1 + variant % 3, variant == 3);
@@ -554,8 +506,9 @@ static void
 test_same_bits (void)
 {
   for (guint i = 0; i < RD_N_PRODUCTS; i++) {
-    check_same_bits (sets, (RdProducts) i);
-    check_same_bits (NULL, (RdProducts) i);
+    check_same_bits (sets, FALSE, (RdProducts) i);
+    check_same_bits (NULL, FALSE, (RdProducts) i);
+    check_same_bits (NULL, TRUE, (RdProducts) i);
   }
 }
 
@@ -581,7 +534,7 @@ test_errors (void)
   RdJointJob good, job;
   Fixture f;
 
-  fixture_init (&f, sets);
+  fixture_init (&f, sets, FALSE);
   good = job = make_job (&f, 8, RD_LOSS_TEACHER, 50.0f);
   job.target.n = 0;
   assert_run_fails (&f, &job, NULL, ST_MODEL_ERROR_INPUT, "1..40");
@@ -607,7 +560,7 @@ test_weights_without_embedding (void)
   g_autoptr (StModel) tail = rd_test_tiny (NULL, SPLIT);
   g_autoptr (RdWeights) weights = rd_weights_new (tail, MAX_N, NULL);
   g_autoptr (GError) error = NULL;
-  TestCodec *codec = codec_new ();
+  RdTestCodec *codec = rd_test_codec_new ();
   const RdJointOptions options = {.weights = weights,.codec =
         &codec->base,.split_layer = SPLIT,.head = TRUE,.codec_rate =
         1.0f,.n_knots = N_KNOTS,.knots = knots,.threads = 1
@@ -615,7 +568,7 @@ test_weights_without_embedding (void)
 
   g_assert_null (rd_joint_new (&options, &error));
   g_assert_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_RANGE);
-  codec_free (&codec->base);
+  rd_test_codec_free (&codec->base);
 }
 
 int
@@ -624,6 +577,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/training-joint/gradient/adapters", test_gradient_adapters);
   g_test_add_func ("/training-joint/gradient/frozen", test_gradient_frozen);
+  g_test_add_func ("/training-joint/gradient/weights", test_gradient_weights);
   g_test_add_func ("/training-joint/rates", test_rates);
   g_test_add_func ("/training-joint/start-is-frozen", test_start_is_frozen);
   g_test_add_func ("/training-joint/same-bits", test_same_bits);

@@ -6,6 +6,7 @@
 
 #include "codec/training/language.h"
 #include "codec/training/scratch.h"
+#include "codec/training/weights-file.h"
 #include "tests/support/random-weights.h"
 #include "tests/support/test-model.h"
 
@@ -501,13 +502,32 @@ test_bad_options (Fixture * f, gconstpointer unused)
       "multiples of 32");
   f->options.shape = (RdScratchShape) SHAPE;
   f->options.length = 65;
-  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_OPTIONS, "2..64");
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS, "2..64");
   f->options.length = 32;
   f->options.warmup = STEPS;
-  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_OPTIONS, "0..18");
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS, "0..18");
   f->options.warmup = 0;
   f->options.rate = NAN;
-  assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_OPTIONS, "nan");
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS, "nan");
+}
+
+/* A type that the shape cannot have is an error before a file is begun. */
+static void
+test_bad_type (Fixture * f, gconstpointer unused)
+{
+  const gchar *notes[] = { NULL };
+  g_autoptr (RdWeights) weights = NULL;
+  g_autoptr (GError) error = NULL;
+
+  (void) unused;
+  f->options.shape = (RdScratchShape) {
+  48, 2, 2, 1, 64, 64, 320};
+  weights = begin (f, 7);
+  g_assert_false (rd_weights_save (weights, ST_TYPE_Q8_0, notes,
+          f->options.output, &error));
+  g_assert_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS);
+  g_assert_nonnull (strstr (error->message, "rows of 48 values"));
+  g_assert_false (g_file_test (f->options.output, G_FILE_TEST_EXISTS));
 }
 
 static void
@@ -554,6 +574,7 @@ main (int argc, char **argv)
     {"/training-scratch/checkpoint", test_checkpoint},
     {"/training-scratch/number-of-steps", test_number_of_steps},
     {"/training-scratch/bad-options", test_bad_options},
+    {"/training-scratch/bad-type", test_bad_type},
     {"/training-scratch/bad-text", test_bad_text},
   };
 
