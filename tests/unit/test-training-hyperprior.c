@@ -191,7 +191,7 @@ test_useless (gconstpointer data)
   f.job.x = f.x;
   forward (&f);
   before = f.job.latent_bits;
-  train (&f, 250);
+  train (&f, 400);
   g_test_message ("%s: latents from %.1f bits to %.1f, %u rows",
       f.model->klass->name, before, f.job.latent_bits, N);
   g_assert_cmpfloat (f.job.latent_bits, <, 0.3 * before);
