@@ -3,26 +3,26 @@
 #include <math.h>
 #include <string.h>
 
-#include "models/llama.h"
+#include "models/blocks.h"
 
 const guint8 rd_group_first[RD_N_GROUPS + 1] = {
   RD_MATRIX_Q, RD_MATRIX_O, RD_MATRIX_GATE, RD_MATRIX_DOWN, RD_N_MATRICES
 };
 
-G_STATIC_ASSERT (RD_MATRIX_DOWN == (int) ST_LLAMA_DOWN
-    && RD_N_MATRICES == (int) ST_LLAMA_MATRICES);
+G_STATIC_ASSERT (RD_MATRIX_DOWN == (int) ST_BLOCK_DOWN
+    && RD_N_MATRICES == (int) ST_BLOCK_MATRICES);
 
 void
 rd_matrix_shape (const StModelConfig * config, RdMatrix matrix,
     gsize * outputs, gsize * inputs)
 {
-  st_llama_matrix_shape (config, (StLlamaMatrix) matrix, outputs, inputs);
+  st_block_matrix_shape (config, (StBlockMatrix) matrix, outputs, inputs);
 }
 
 const gchar *
 rd_matrix_name (RdMatrix matrix)
 {
-  return st_llama_matrix_name ((StLlamaMatrix) matrix);
+  return st_block_matrix_name ((StBlockMatrix) matrix);
 }
 
 gchar *
@@ -33,14 +33,14 @@ rd_matrix_full_name (guint block, RdMatrix matrix)
 
 /* Whether the embedding is the output matrix, too. */
 static gboolean
-is_tied (const StLlamaWeights * from)
+is_tied (const StWeights * from)
 {
   return from->has_embedding && from->has_output
       && from->output.data == from->embedding.data;
 }
 
 static void
-lay_out (RdWeights * weights, const StLlamaWeights * from)
+lay_out (RdWeights * weights, const StWeights * from)
 {
   RdArena *arena = &weights->arena;
   const gsize hidden = weights->config.hidden_size;
@@ -80,7 +80,7 @@ convert (const StMatrix * matrix, float *dst)
 }
 
 static void
-convert_block (const StLlamaBlock * from, gsize hidden, RdBlockWeights * to)
+convert_block (const StBlock * from, gsize hidden, RdBlockWeights * to)
 {
   const StMatrix *matrices[RD_N_MATRICES] = { &from->q, &from->k, &from->v,
     &from->o, &from->gate, &from->up, &from->down
@@ -93,7 +93,7 @@ convert_block (const StLlamaBlock * from, gsize hidden, RdBlockWeights * to)
 }
 
 static void
-convert_ends (const StLlamaWeights * from, RdWeights * to)
+convert_ends (const StWeights * from, RdWeights * to)
 {
   if (from->has_embedding)
     convert (&from->embedding, to->embedding);
@@ -138,7 +138,7 @@ check_tokens (const StModel * model, gsize max_tokens, GError ** error)
 RdWeights *
 rd_weights_new (StModel * model, gsize max_tokens, GError ** error)
 {
-  const StLlamaWeights *from = st_model_weights (model);
+  const StWeights *from = st_model_weights (model);
   g_autoptr (RdWeights) weights = NULL;
 
   if (!check_tokens (model, max_tokens, error))

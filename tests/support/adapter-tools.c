@@ -1,21 +1,21 @@
 #include "tests/support/adapter-tools.h"
 
-#include "models/llama.h"
+#include "models/blocks.h"
 
 void
 rd_test_adapt (RdLearnedParameters * parameters, const StModelConfig * config,
     guint rank, gdouble size, guint32 seed)
 {
-  const guint n = config->n_blocks * ST_LLAMA_MATRICES;
+  const guint n = config->n_blocks * ST_BLOCK_MATRICES;
   g_autofree RdTestMatrix *matrices = g_new (RdTestMatrix, n);
   g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
 
   for (guint i = 0; i < n; i++) {
-    gchar *name = g_strdup_printf ("blk.%u.%s.weight", i / ST_LLAMA_MATRICES,
-        st_llama_matrix_name (i % ST_LLAMA_MATRICES));
+    gchar *name = g_strdup_printf ("blk.%u.%s.weight", i / ST_BLOCK_MATRICES,
+        st_block_matrix_name (i % ST_BLOCK_MATRICES));
     gsize outputs, inputs;
 
-    st_llama_matrix_shape (config, i % ST_LLAMA_MATRICES, &outputs, &inputs);
+    st_block_matrix_shape (config, i % ST_BLOCK_MATRICES, &outputs, &inputs);
     matrices[i] = (RdTestMatrix) {
     name, (guint) inputs, (guint) outputs};
     g_ptr_array_add (names, name);

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "models/llama.h"
+#include "models/blocks.h"
 
 void
 st_double_linear (const double *x, const double *w, gsize t, gsize n, gsize k,
@@ -147,7 +147,7 @@ from_vector (const float *vector, gsize n)
 StDoubleTail *
 st_double_tail_new (StModel * model)
 {
-  const StLlamaWeights *weights = st_model_weights (model);
+  const StWeights *weights = st_model_weights (model);
   const StModelConfig *config = st_model_config (model);
   StDoubleTail *tail = g_new0 (StDoubleTail, 1);
 
@@ -158,7 +158,7 @@ st_double_tail_new (StModel * model)
   tail->n_layers = weights->n_layers;
   tail->blocks = g_new (Block, tail->n_layers);
   for (guint i = 0; i < tail->n_layers; i++) {
-    const StLlamaBlock *from = &weights->blocks[i];
+    const StBlock *from = &weights->blocks[i];
 
     tail->blocks[i] = (Block) {
       from_vector (from->attn_norm, config->hidden_size),

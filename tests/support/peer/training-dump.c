@@ -6,7 +6,7 @@
 
 #include "codec/training/adamw.h"
 #include "codec/training/language.h"
-#include "models/llama.h"
+#include "models/blocks.h"
 #include "tests/support/training-tools.h"
 
 static const gchar *directory;
@@ -32,7 +32,7 @@ save_matrix (const gchar * name, const StMatrix * matrix)
 }
 
 static void
-save_block (guint number, const StLlamaBlock * block, gsize hidden)
+save_block (guint number, const StBlock * block, gsize hidden)
 {
   const struct
   {
@@ -55,7 +55,7 @@ save_block (guint number, const StLlamaBlock * block, gsize hidden)
 static void
 save_weights (StModel * model)
 {
-  const StLlamaWeights *weights = st_model_weights (model);
+  const StWeights *weights = st_model_weights (model);
   const StModelConfig *c = st_model_config (model);
   const StMatrix norm =
       { ST_TYPE_F32, 1, c->hidden_size, weights->output_norm };

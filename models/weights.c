@@ -1,5 +1,5 @@
 /* Keys and tensors of the llama architecture in a GGUF file (names: GGUF specification, "Standardized tensor names"). */
-#include "models/llama.h"
+#include "models/blocks.h"
 #include "models/ids.h"
 
 #include <math.h>
@@ -180,7 +180,7 @@ find_vocab_size (StGguf * gguf)
 }
 
 gboolean
-st_llama_config_read (StGguf * gguf, StModelConfig * config, GError ** error)
+st_config_read (StGguf * gguf, StModelConfig * config, GError ** error)
 {
   memset (config, 0, sizeof (*config));
   if (!check_architecture (gguf, config, error)
@@ -208,7 +208,7 @@ st_llama_config_read (StGguf * gguf, StModelConfig * config, GError ** error)
 }
 
 static void
-mark_used (StLlamaWeights * weights, const StTensor * tensor)
+mark_used (StWeights * weights, const StTensor * tensor)
 {
   if (g_ptr_array_find (weights->used, tensor, NULL))
     return;
@@ -257,7 +257,7 @@ find_tensor (StGguf * gguf, const gchar * name, guint64 rows, guint64 cols,
 }
 
 static gboolean
-read_matrix (StGguf * gguf, StLlamaWeights * weights, const gchar * name,
+read_matrix (StGguf * gguf, StWeights * weights, const gchar * name,
     guint64 rows, guint64 cols, StMatrix * matrix, GError ** error)
 {
   const StTensor *tensor = find_tensor (gguf, name, rows, cols, error);
@@ -274,7 +274,7 @@ read_matrix (StGguf * gguf, StLlamaWeights * weights, const gchar * name,
 
 /* Norm weights are small and always used whole: as floats whatever their type. */
 static gboolean
-read_vector (StGguf * gguf, StLlamaWeights * weights, const gchar * name,
+read_vector (StGguf * gguf, StWeights * weights, const gchar * name,
     guint64 n, float **vector, GError ** error)
 {
   const StTensor *tensor = find_tensor (gguf, name, 1, n, error);
@@ -365,9 +365,9 @@ check_range (StGguf * gguf, const StModelConfig * config, guint first,
 }
 
 const gchar *
-st_llama_matrix_name (StLlamaMatrix matrix)
+st_block_matrix_name (StBlockMatrix matrix)
 {
-  static const gchar *const names[ST_LLAMA_MATRICES] = {
+  static const gchar *const names[ST_BLOCK_MATRICES] = {
     "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up",
     "ffn_down"
   };
@@ -376,13 +376,13 @@ st_llama_matrix_name (StLlamaMatrix matrix)
 }
 
 void
-st_llama_matrix_shape (const StModelConfig * config, StLlamaMatrix matrix,
+st_block_matrix_shape (const StModelConfig * config, StBlockMatrix matrix,
     gsize * outputs, gsize * inputs)
 {
   const gsize hidden = config->hidden_size, ff = config->ff_size;
   const gsize queries = (gsize) config->n_heads * config->head_dim;
   const gsize keys = (gsize) config->n_kv_heads * config->head_dim;
-  const gsize shapes[ST_LLAMA_MATRICES][2] = {
+  const gsize shapes[ST_BLOCK_MATRICES][2] = {
     {queries, hidden}, {keys, hidden}, {keys, hidden}, {hidden, queries},
     {ff, hidden}, {ff, hidden}, {hidden, ff}
   };
@@ -393,11 +393,10 @@ st_llama_matrix_shape (const StModelConfig * config, StLlamaMatrix matrix,
 
 static gboolean
 read_block (StGguf * gguf, const StModelConfig * config,
-    StLlamaWeights * weights, guint number, StLlamaBlock * block,
-    GError ** error)
+    StWeights * weights, guint number, StBlock * block, GError ** error)
 {
   const gsize hidden = config->hidden_size;
-  StMatrix *const matrices[ST_LLAMA_MATRICES] = { &block->q, &block->k,
+  StMatrix *const matrices[ST_BLOCK_MATRICES] = { &block->q, &block->k,
     &block->v, &block->o, &block->gate, &block->up, &block->down
   };
   g_autofree gchar *attn_norm =
@@ -409,12 +408,12 @@ read_block (StGguf * gguf, const StModelConfig * config,
       || !read_vector (gguf, weights, ffn_norm, hidden, &block->ffn_norm,
           error))
     return FALSE;
-  for (guint i = 0; i < ST_LLAMA_MATRICES; i++) {
+  for (guint i = 0; i < ST_BLOCK_MATRICES; i++) {
     g_autofree gchar *name =
-        g_strdup_printf ("blk.%u.%s.weight", number, st_llama_matrix_name (i));
+        g_strdup_printf ("blk.%u.%s.weight", number, st_block_matrix_name (i));
     gsize rows, cols;
 
-    st_llama_matrix_shape (config, i, &rows, &cols);
+    st_block_matrix_shape (config, i, &rows, &cols);
     if (!read_matrix (gguf, weights, name, rows, cols, matrices[i], error))
       return FALSE;
   }
@@ -423,7 +422,7 @@ read_block (StGguf * gguf, const StModelConfig * config,
 
 static gboolean
 read_ends (StGguf * gguf, const StModelConfig * config,
-    const StModelOptions * options, StLlamaWeights * weights, GError ** error)
+    const StModelOptions * options, StWeights * weights, GError ** error)
 {
   const gchar *output = st_gguf_find (gguf,
       "output.weight") != NULL ? "output.weight" : "token_embd.weight";
@@ -457,7 +456,7 @@ read_ends (StGguf * gguf, const StModelConfig * config,
 /* Frequencies of the rotation: base^(-2i / rope_dim), divided by the factors of rope_freqs where the file has them (Llama 3.1). */
 static gboolean
 read_rope (StGguf * gguf, const StModelConfig * config,
-    StLlamaWeights * weights, GError ** error)
+    StWeights * weights, GError ** error)
 {
   guint pairs = config->rope_dim / 2;
   g_autofree float *factors = NULL;
@@ -485,8 +484,8 @@ read_rope (StGguf * gguf, const StModelConfig * config,
 }
 
 gboolean
-st_llama_weights_read (StGguf * gguf, const StModelConfig * config,
-    const StModelOptions * options, StLlamaWeights * weights, GError ** error)
+st_weights_read (StGguf * gguf, const StModelConfig * config,
+    const StModelOptions * options, StWeights * weights, GError ** error)
 {
   gint first = options->first_block;
   gint end =
@@ -504,7 +503,7 @@ st_llama_weights_read (StGguf * gguf, const StModelConfig * config,
       || !read_ends (gguf, config, options, weights, error))
     return FALSE;
 
-  weights->blocks = g_new0 (StLlamaBlock, (gsize) (end - first));
+  weights->blocks = g_new0 (StBlock, (gsize) (end - first));
   for (; weights->n_layers < (guint) (end - first); weights->n_layers++) {
     guint layer = weights->n_layers;
 
@@ -518,7 +517,7 @@ st_llama_weights_read (StGguf * gguf, const StModelConfig * config,
 }
 
 void
-st_llama_weights_clear (StLlamaWeights * weights)
+st_weights_clear (StWeights * weights)
 {
   for (guint i = 0; i < weights->n_layers; i++) {
     g_free (weights->blocks[i].attn_norm);

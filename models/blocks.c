@@ -1,6 +1,6 @@
 /* Forward pass of the llama architecture (RMSNorm, rotary positions, grouped-query attention, SwiGLU) over the kernels. Everything
  * here works a row at a time and keeps a row's result independent of the rows beside it: the kernels promise the same. */
-#include "models/llama.h"
+#include "models/blocks.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -24,14 +24,14 @@ part_widths (const StModelConfig * config, gsize rank, gsize * widths)
   const gsize keys = (gsize) config->n_kv_heads * config->head_dim;
   const gsize hidden = config->hidden_size, ff = config->ff_size;
   const gsize all[N_PARTS] = { hidden, queries, keys, keys, queries, ff, ff,
-    config->rope_dim / 2, config->rope_dim / 2, ST_LLAMA_GROUP_MAX * rank
+    config->rope_dim / 2, config->rope_dim / 2, ST_BLOCK_GROUP_MAX * rank
   };
 
   memcpy (widths, all, sizeof (all));
 }
 
 gsize
-st_llama_chunk_rows (const StModelConfig * config, gsize rank)
+st_chunk_rows (const StModelConfig * config, gsize rank)
 {
   gsize widths[N_PARTS], total = 0, rows;
 
@@ -45,7 +45,7 @@ st_llama_chunk_rows (const StModelConfig * config, gsize rank)
 }
 
 gboolean
-st_llama_scratch_reserve (StLlamaScratch * scratch,
+st_scratch_reserve (StScratch * scratch,
     const StModelConfig * config, gsize rank, gsize rows, GError ** error)
 {
   gsize pad = ALIGNMENT / sizeof (float);
@@ -61,7 +61,7 @@ st_llama_scratch_reserve (StLlamaScratch * scratch,
   part_widths (config, rank, widths);
   for (gsize i = 0; i < N_PARTS; i++)
     total += (widths[i] * rows + pad - 1) / pad * pad;
-  st_llama_scratch_clear (scratch);
+  st_scratch_clear (scratch);
   scratch->memory = aligned_alloc (ALIGNMENT, total * sizeof (float));
   if (scratch->memory == NULL) {
     g_set_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_MEMORY,
@@ -78,7 +78,7 @@ st_llama_scratch_reserve (StLlamaScratch * scratch,
 }
 
 void
-st_llama_scratch_clear (StLlamaScratch * scratch)
+st_scratch_clear (StScratch * scratch)
 {
   free (scratch->memory);
   memset (scratch, 0, sizeof (*scratch));
@@ -88,7 +88,7 @@ st_llama_scratch_clear (StLlamaScratch * scratch)
 typedef struct _Pass Pass;
 struct _Pass
 {
-  const StLlamaRun *run;
+  const StRun *run;
   void (*row) (const Pass * pass, gsize row);
   gsize m;
   float *x;                     /* (m, D) hidden states */
@@ -151,7 +151,7 @@ static void
 rotate_row (const Pass * pass, gsize row)
 {
   const StModelConfig *config = pass->run->config;
-  const StLlamaScratch *scratch = pass->run->scratch;
+  const StScratch *scratch = pass->run->scratch;
   gsize pairs = config->rope_dim / 2;
   gsize queries = (gsize) config->n_heads * config->head_dim;
   gsize keys = (gsize) config->n_kv_heads * config->head_dim;
@@ -176,18 +176,18 @@ swiglu_row (const Pass * pass, gsize row)
 }
 
 static gboolean
-cancelled (const StLlamaRun * run)
+cancelled (const StRun * run)
 {
   return run->cancel != NULL && g_atomic_int_get (run->cancel) != 0;
 }
 
 /* Matrices with the same input, with their adapters. */
 static gboolean
-product_group (const StLlamaRun * run, const StProduct * products,
+product_group (const StRun * run, const StProduct * products,
     const StModelAdapter * const *adapters, gsize n, const float *x, gsize m,
     StRegime regime)
 {
-  st_llama_products (run, products, adapters, n, x, m, regime);
+  st_products (run, products, adapters, n, x, m, regime);
   return !cancelled (run);
 }
 
@@ -195,7 +195,7 @@ static gboolean
 attend (const Pass * pass, StRegime regime)
 {
   const StModelConfig *config = pass->run->config;
-  const StLlamaScratch *scratch = pass->run->scratch;
+  const StScratch *scratch = pass->run->scratch;
   gsize queries = (gsize) config->n_heads * config->head_dim;
   StAttention attention = {
     .n_heads = config->n_heads,
@@ -220,10 +220,10 @@ attend (const Pass * pass, StRegime regime)
 
 /* The products' outputs wait in scratch->norm and are added to x at the head of the next pass over the rows. */
 static gboolean
-forward_block (Pass * pass, const StLlamaBlock * block, StRegime regime)
+forward_block (Pass * pass, const StBlock * block, StRegime regime)
 {
-  const StLlamaRun *run = pass->run;
-  StLlamaScratch *scratch = run->scratch;
+  const StRun *run = pass->run;
+  StScratch *scratch = run->scratch;
   gsize m = pass->m;
   const StProduct inputs[] = {
     {&block->q, scratch->q, block->q.rows},
@@ -239,28 +239,28 @@ forward_block (Pass * pass, const StLlamaBlock * block, StRegime regime)
 
   pass->norm = block->attn_norm;
   run_pass (pass, norm_row);
-  if (!product_group (run, inputs, &block->adapters[ST_LLAMA_Q],
+  if (!product_group (run, inputs, &block->adapters[ST_BLOCK_Q],
           G_N_ELEMENTS (inputs), scratch->norm, m, regime))
     return FALSE;
   run_pass (pass, rotate_row);
   if (!attend (pass, regime)
-      || !product_group (run, &attended, &block->adapters[ST_LLAMA_O], 1,
+      || !product_group (run, &attended, &block->adapters[ST_BLOCK_O], 1,
           scratch->attention, m, regime))
     return FALSE;
 
   pass->add = scratch->norm;
   pass->norm = block->ffn_norm;
   run_pass (pass, norm_row);
-  if (!product_group (run, widened, &block->adapters[ST_LLAMA_GATE],
+  if (!product_group (run, widened, &block->adapters[ST_BLOCK_GATE],
           G_N_ELEMENTS (widened), scratch->norm, m, regime))
     return FALSE;
   run_pass (pass, swiglu_row);
-  return product_group (run, &narrowed, &block->adapters[ST_LLAMA_DOWN], 1,
+  return product_group (run, &narrowed, &block->adapters[ST_BLOCK_DOWN], 1,
       scratch->gate, m, regime);
 }
 
 gboolean
-st_llama_forward (const StLlamaRun * run, StKvCache * cache, gsize first,
+st_forward (const StRun * run, StKvCache * cache, gsize first,
     float *x, gsize m, StRegime regime)
 {
   Pass pass = {.run = run,.m = m,.x = x,.cache = cache,.first = first };
@@ -280,7 +280,7 @@ st_llama_forward (const StLlamaRun * run, StKvCache * cache, gsize first,
 }
 
 gboolean
-st_llama_logits (const StLlamaRun * run, const float *x, gsize m,
+st_logits (const StRun * run, const float *x, gsize m,
     StRegime regime, float *logits)
 {
   /* norm_row() writes x only when there is something to add. */
