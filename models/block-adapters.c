@@ -2,16 +2,13 @@
  * row's result independent of the rows beside it. */
 #include "models/blocks.h"
 
-/* The adapter of a matrix of block @block, if there is one: it must fit, also where this range does not use it. */
+/* The adapter of a matrix with that shape, if there is one: it must fit, also where this range does not use it. */
 static gboolean
 find_adapter (const StModelConfig * config, const StModelAdapters * adapters,
-    const gchar * name, StBlockMatrix matrix, const StModelAdapter ** found,
-    GError ** error)
+    const gchar * name, gsize outputs, gsize inputs,
+    const StModelAdapter ** found, GError ** error)
 {
-  gsize outputs, inputs;
-
   *found = st_model_adapters_find (adapters, name);
-  st_block_matrix_shape (config, matrix, &outputs, &inputs);
   if (*found == NULL || ((*found)->a.cols == inputs
           && (*found)->b.cols == outputs))
     return TRUE;
@@ -51,12 +48,18 @@ st_weights_adapt (StWeights * weights,
 
   for (guint block = 0; block < config->n_blocks; block++) {
     for (guint matrix = 0; matrix < ST_BLOCK_MATRICES; matrix++) {
-      gchar *name = g_strdup_printf ("blk.%u.%s.weight", block,
-          st_block_matrix_name (matrix));
       const StModelAdapter *found;
+      gsize outputs, inputs;
+      gchar *name;
 
+      st_block_matrix_shape (config, matrix, &outputs, &inputs);
+      if (outputs == 0)
+        continue;
+      name = g_strdup_printf ("blk.%u.%s.weight", block,
+          st_block_matrix_name (matrix));
       g_hash_table_add (known, name);
-      if (!find_adapter (config, adapters, name, matrix, &found, error))
+      if (!find_adapter (config, adapters, name, outputs, inputs, &found,
+              error))
         return FALSE;
       if (block >= weights->first_block
           && block - weights->first_block < weights->n_layers)

@@ -1,5 +1,4 @@
-/* Forward pass of the llama architecture (RMSNorm, rotary positions, grouped-query attention, SwiGLU) over the kernels. Everything
- * here works a row at a time and keeps a row's result independent of the rows beside it: the kernels promise the same. */
+/* Forward pass of a range of blocks over the kernels. Everything here works a row at a time and keeps a row's result independent of the rows beside it: the kernels promise the same. */
 #include "models/blocks.h"
 
 #include <math.h>
@@ -92,8 +91,10 @@ struct _Pass
   void (*row) (const Pass * pass, gsize row);
   gsize m;
   float *x;                     /* (m, D) hidden states */
-  const float *add;             /* (m, D) to be added to x first, or NULL */
-  const float *norm;            /* (D) weight */
+  const float *add;             /* (m, D) to be added to x first, or NULL ... */
+  const float *add_bias;        /* ... and (D) to each row, or NULL */
+  const StNorm *norm;           /* NULL: none */
+  const StBlock *block;
   StKvCache *cache;
   guint layer;
   gsize first;
@@ -121,17 +122,44 @@ run_pass (Pass * pass, void (*row) (const Pass * pass, gsize row))
 }
 
 static void
-angles_row (const Pass * pass, gsize row)
+add_bias (float *row, const float *bias, gsize n)
 {
+  if (bias != NULL)
+    st_add (row, bias, n);
+}
+
+/* What depends on a row's position: angles, or what is added to it. */
+static void
+position_row (const Pass * pass, gsize row)
+{
+  const StWeights *weights = pass->run->weights;
+  const StScratch *scratch = pass->run->scratch;
   gsize pairs = pass->run->config->rope_dim / 2;
+  gsize hidden = pass->run->config->hidden_size;
   double position = (double) (pass->first + row);
 
   for (gsize i = 0; i < pairs; i++) {
-    double angle = position * pass->run->weights->rope_frequency[i];
+    double angle = position * weights->rope_frequency[i];
 
-    pass->run->scratch->cosines[row * pairs + i] = (float) cos (angle);
-    pass->run->scratch->sines[row * pairs + i] = (float) sin (angle);
+    scratch->cosines[row * pairs + i] = (float) cos (angle);
+    scratch->sines[row * pairs + i] = (float) sin (angle);
   }
+  if (weights->positions.data != NULL) {
+    st_get_row (&weights->positions, pass->first + row,
+        scratch->norm + row * hidden);
+    st_add (pass->x + row * hidden, scratch->norm + row * hidden, hidden);
+  }
+}
+
+static void
+normalise (const StModelConfig * config, const StNorm * norm, const float *x,
+    float *y)
+{
+  if (config->family->layer_norm)
+    st_layer_norm (x, norm->weight, norm->bias, config->hidden_size,
+        config->norm_eps, y);
+  else
+    st_rms_norm (x, norm->weight, config->hidden_size, config->norm_eps, y);
 }
 
 static void
@@ -140,15 +168,17 @@ norm_row (const Pass * pass, gsize row)
   const StModelConfig *config = pass->run->config;
   gsize hidden = config->hidden_size;
 
-  if (pass->add != NULL)
+  if (pass->add != NULL) {
     st_add (pass->x + row * hidden, pass->add + row * hidden, hidden);
+    add_bias (pass->x + row * hidden, pass->add_bias, hidden);
+  }
   if (pass->norm != NULL)
-    st_rms_norm (pass->x + row * hidden, pass->norm, hidden, config->rms_eps,
+    normalise (config, pass->norm, pass->x + row * hidden,
         pass->run->scratch->norm + row * hidden);
 }
 
 static void
-rotate_row (const Pass * pass, gsize row)
+store_row (const Pass * pass, gsize row)
 {
   const StModelConfig *config = pass->run->config;
   const StScratch *scratch = pass->run->scratch;
@@ -157,7 +187,11 @@ rotate_row (const Pass * pass, gsize row)
   gsize keys = (gsize) config->n_kv_heads * config->head_dim;
   const float *cosines = scratch->cosines + row * pairs;
   const float *sines = scratch->sines + row * pairs;
+  float *const *biases = pass->block->biases;
 
+  add_bias (scratch->q + row * queries, biases[ST_BLOCK_Q], queries);
+  add_bias (scratch->k + row * keys, biases[ST_BLOCK_K], keys);
+  add_bias (scratch->v + row * keys, biases[ST_BLOCK_V], keys);
   st_rope (scratch->q + row * queries, config->n_heads, config->head_dim,
       config->rope_dim, cosines, sines, TRUE);
   st_rope (scratch->k + row * keys, config->n_kv_heads, config->head_dim,
@@ -166,13 +200,27 @@ rotate_row (const Pass * pass, gsize row)
       scratch->k + row * keys, scratch->v + row * keys);
 }
 
+/* Where an activation stays. */
+static float *
+activated (const StRun * run)
+{
+  return run->config->family->gated ? run->scratch->gate : run->scratch->up;
+}
+
 static void
-swiglu_row (const Pass * pass, gsize row)
+activate_row (const Pass * pass, gsize row)
 {
   gsize ff = pass->run->config->ff_size;
+  float *gate = pass->run->scratch->gate + row * ff;
+  float *up = pass->run->scratch->up + row * ff;
 
-  st_swiglu (pass->run->scratch->gate + row * ff,
-      pass->run->scratch->up + row * ff, ff);
+  add_bias (up, pass->block->biases[ST_BLOCK_UP], ff);
+  if (pass->run->config->family->gated) {
+    add_bias (gate, pass->block->biases[ST_BLOCK_GATE], ff);
+    st_swiglu (gate, up, ff);
+  } else {
+    st_gelu (up, ff);
+  }
 }
 
 static gboolean
@@ -181,14 +229,27 @@ cancelled (const StRun * run)
   return run->cancel != NULL && g_atomic_int_get (run->cancel) != 0;
 }
 
-/* Matrices with the same input, with their adapters. */
+/* Matrices @first .. @first + @n - 1, which have the same input, with their adapters, to @y. */
 static gboolean
-product_group (const StRun * run, const StProduct * products,
-    const StModelAdapter * const *adapters, gsize n, const float *x, gsize m,
-    StRegime regime)
+multiply (const Pass * pass, StBlockMatrix first, gsize n, float *const *y,
+    const float *x, StRegime regime)
 {
-  st_products (run, products, adapters, n, x, m, regime);
-  return !cancelled (run);
+  const StBlock *block = pass->block;
+  const StModelAdapter *adapters[ST_BLOCK_GROUP_MAX];
+  StProduct products[ST_BLOCK_GROUP_MAX];
+  gsize there = 0;
+
+  for (gsize i = 0; i < n; i++) {
+    const StMatrix *matrix = &block->matrices[first + i];
+
+    if (matrix->rows == 0)
+      continue;
+    adapters[there] = block->adapters[first + i];
+    products[there++] = (StProduct) {
+    matrix, y[i], matrix->rows};
+  }
+  st_products (pass->run, products, adapters, there, x, pass->m, regime);
+  return !cancelled (pass->run);
 }
 
 static gboolean
@@ -220,43 +281,35 @@ attend (const Pass * pass, StRegime regime)
 
 /* The products' outputs wait in scratch->norm and are added to x at the head of the next pass over the rows. */
 static gboolean
-forward_block (Pass * pass, const StBlock * block, StRegime regime)
+forward_block (Pass * pass, StRegime regime)
 {
-  const StRun *run = pass->run;
-  StScratch *scratch = run->scratch;
-  gsize m = pass->m;
-  const StProduct inputs[] = {
-    {&block->q, scratch->q, block->q.rows},
-    {&block->k, scratch->k, block->k.rows},
-    {&block->v, scratch->v, block->v.rows},
-  };
-  const StProduct widened[] = {
-    {&block->gate, scratch->gate, block->gate.rows},
-    {&block->up, scratch->up, block->up.rows},
-  };
-  const StProduct attended = { &block->o, scratch->norm, block->o.rows };
-  const StProduct narrowed = { &block->down, scratch->norm, block->down.rows };
+  const StBlock *block = pass->block;
+  StScratch *scratch = pass->run->scratch;
+  float *const inputs[] = { scratch->q, scratch->k, scratch->v };
+  float *const widened[] = { scratch->gate, scratch->up };
 
-  pass->norm = block->attn_norm;
+  pass->norm = &block->attn_norm;
   run_pass (pass, norm_row);
-  if (!product_group (run, inputs, &block->adapters[ST_BLOCK_Q],
-          G_N_ELEMENTS (inputs), scratch->norm, m, regime))
+  if (!multiply (pass, ST_BLOCK_Q, G_N_ELEMENTS (inputs), inputs,
+          scratch->norm, regime))
     return FALSE;
-  run_pass (pass, rotate_row);
+  run_pass (pass, store_row);
   if (!attend (pass, regime)
-      || !product_group (run, &attended, &block->adapters[ST_BLOCK_O], 1,
-          scratch->attention, m, regime))
+      || !multiply (pass, ST_BLOCK_O, 1, &scratch->norm, scratch->attention,
+          regime))
     return FALSE;
 
   pass->add = scratch->norm;
-  pass->norm = block->ffn_norm;
+  pass->add_bias = block->biases[ST_BLOCK_O];
+  pass->norm = &block->ffn_norm;
   run_pass (pass, norm_row);
-  if (!product_group (run, widened, &block->adapters[ST_BLOCK_GATE],
-          G_N_ELEMENTS (widened), scratch->norm, m, regime))
+  if (!multiply (pass, ST_BLOCK_GATE, G_N_ELEMENTS (widened), widened,
+          scratch->norm, regime))
     return FALSE;
-  run_pass (pass, swiglu_row);
-  return product_group (run, &narrowed, &block->adapters[ST_BLOCK_DOWN], 1,
-      scratch->gate, m, regime);
+  run_pass (pass, activate_row);
+  pass->add_bias = block->biases[ST_BLOCK_DOWN];
+  return multiply (pass, ST_BLOCK_DOWN, 1, &scratch->norm,
+      activated (pass->run), regime);
 }
 
 gboolean
@@ -268,10 +321,11 @@ st_forward (const StRun * run, StKvCache * cache, gsize first,
   g_assert (m <= run->scratch->rows);
   if (run->weights->n_layers == 0)
     return !cancelled (run);
-  run_pass (&pass, angles_row);
+  run_pass (&pass, position_row);
   for (guint layer = 0; layer < run->weights->n_layers; layer++) {
     pass.layer = layer;
-    if (!forward_block (&pass, &run->weights->blocks[layer], regime))
+    pass.block = &run->weights->blocks[layer];
+    if (!forward_block (&pass, regime))
       return FALSE;
   }
   pass.norm = NULL;
@@ -285,7 +339,7 @@ st_logits (const StRun * run, const float *x, gsize m,
 {
   /* norm_row() writes x only when there is something to add. */
   Pass pass = {.run = run,.m = m,.x = (float *) x,.norm =
-        run->weights->output_norm
+        &run->weights->output_norm
   };
 
   g_assert (m <= run->scratch->rows && run->weights->has_output);

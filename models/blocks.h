@@ -1,12 +1,12 @@
-/* The llama architecture: its keys and tensors in a GGUF file, and the forward pass of a range of blocks. Used by model.c;
- * codec/training reads the weights. */
+/* A range of blocks: its tensors in a GGUF file, and its forward pass. Used by model.c; codec/training reads the weights. */
 #pragma once
+#include "models/family.h"
 #include "models/kv-cache.h"
 #include "models/model.h"
 
 G_BEGIN_DECLS
 
-/** StBlockMatrix: the matrices of a block, those with the same input next to each other. */
+/** StBlockMatrix: the matrices of a block, those with the same input next to each other. Only gated families have ST_BLOCK_GATE. */
 typedef enum
 {
   ST_BLOCK_Q, ST_BLOCK_K, ST_BLOCK_V,
@@ -17,20 +17,24 @@ typedef enum
 } StBlockMatrix;
 #define ST_BLOCK_GROUP_MAX 3    /* matrices with the same input */
 
-/** Name of @matrix in a GGUF file ("attn_q") and its shape. */
+/** Name of @matrix in a GGUF file ("attn_q"; also where the file has its rows in attn_qkv) and its shape: no outputs if the family has none
+ * such. */
 const gchar *st_block_matrix_name (StBlockMatrix matrix);
 void st_block_matrix_shape (const StModelConfig * config, StBlockMatrix matrix, gsize * outputs, gsize * inputs);
+
+/** StNorm: (D) each, owned. */
+typedef struct
+{
+  float *weight;
+  float *bias;                  /* NULL: none */
+} StNorm;
 
 /** StBlock: weights of one block; D = hidden size, Q = n_heads * head_dim, K = n_kv_heads * head_dim, F = ff size. */
 typedef struct
 {
-  float *attn_norm;             /* (D), owned */
-  float *ffn_norm;              /* (D), owned */
-  StMatrix q;                   /* (Q, D) */
-  StMatrix k, v;                /* (K, D) */
-  StMatrix o;                   /* (D, Q) */
-  StMatrix gate, up;            /* (F, D) */
-  StMatrix down;                /* (D, F) */
+  StNorm attn_norm, ffn_norm;
+  StMatrix matrices[ST_BLOCK_MATRICES]; /* q (Q, D); k, v (K, D); o (D, Q); gate, up (F, D); down (D, F) */
+  float *biases[ST_BLOCK_MATRICES];     /* (outputs), owned; NULL: none */
   const StModelAdapter *adapters[ST_BLOCK_MATRICES];    /* NULL: none */
 } StBlock;
 
@@ -41,17 +45,15 @@ typedef struct
   StBlock *blocks;         /* n_layers, owned */
   gboolean has_embedding;
   StMatrix embedding;           /* (vocab, D) */
+  StMatrix positions;           /* (context, D), of a range from block 0 on of a family with learned ones; else no data */
   gboolean has_output;
-  float *output_norm;           /* (D), owned */
+  StNorm output_norm;
   StMatrix output;              /* (vocab, D); the embedding if the file ties them */
   double *rope_frequency;       /* (rope_dim / 2), radians a position, owned */
   guint64 used_bytes;           /* in the file's own types */
   GPtrArray *used;              /* StTensor * in @gguf, each once */
   gsize adapter_rank;           /* the largest, 0 without adapters */
 } StWeights;
-
-/** st_config_read: reads and checks the keys of architecture llama; strings stay owned by @gguf. */
-gboolean st_config_read (StGguf * gguf, StModelConfig * config, GError ** error);
 
 /** st_weights_read: finds and checks every tensor that the range of @options needs, and nothing else. Zeroed @weights is
  * filled; clear it with st_weights_clear() also after an error. */

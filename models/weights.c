@@ -1,211 +1,9 @@
-/* Keys and tensors of the llama architecture in a GGUF file (names: GGUF specification, "Standardized tensor names"). */
+/* Tensors of a range of blocks in a GGUF file (names: GGUF specification, "Standardized tensor names"). */
 #include "models/blocks.h"
-#include "models/ids.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* No model comes near these; they keep every product of two sizes inside 64 bits. */
-#define MAX_BLOCKS 4096
-#define MAX_SIZE (1u << 22)
-
-static gboolean
-fail (GError ** error, StModelError code, const gchar * format, ...)
-G_GNUC_PRINTF (3, 4);
-
-     static gboolean
-         fail (GError ** error, StModelError code, const gchar * format, ...)
-{
-  va_list args;
-
-  va_start (args, format);
-  if (error != NULL && *error == NULL)
-    *error = g_error_new_valist (ST_MODEL_ERROR, code, format, args);
-  va_end (args);
-  return FALSE;
-}
-
-/* A positive integer key. @fallback 0 means that the key is needed. */
-static gboolean
-read_uint (StGguf * gguf, const gchar * key, guint fallback, guint max,
-    guint * value, GError ** error)
-{
-  guint64 number;
-
-  if (!st_gguf_get_uint (gguf, key, &number)) {
-    if (st_gguf_array_length (gguf, key) > 0)
-      return fail (error, ST_MODEL_ERROR_UNSUPPORTED,
-          "%s: key %s has one value a block, which is not supported",
-          st_gguf_path (gguf), key);
-    if (fallback == 0)
-      return fail (error, ST_MODEL_ERROR_DAMAGED,
-          "%s: key %s is missing or not an unsigned integer",
-          st_gguf_path (gguf), key);
-    *value = fallback;
-    return TRUE;
-  }
-  if (number == 0 || number > max)
-    return fail (error, ST_MODEL_ERROR_DAMAGED,
-        "%s: %s = %" G_GUINT64_FORMAT " is not in 1..%u", st_gguf_path (gguf),
-        key, number, max);
-  *value = (guint) number;
-  return TRUE;
-}
-
-static gboolean
-read_float (StGguf * gguf, const gchar * key, gdouble fallback, gfloat * value,
-    GError ** error)
-{
-  gdouble number = fallback;
-
-  if (!st_gguf_get_float (gguf, key, &number) && fallback <= 0)
-    return fail (error, ST_MODEL_ERROR_DAMAGED,
-        "%s: key %s is missing or not a number", st_gguf_path (gguf), key);
-  if (!isfinite (number) || number <= 0 || number > G_MAXFLOAT)
-    return fail (error, ST_MODEL_ERROR_DAMAGED,
-        "%s: %s = %g is not a positive number", st_gguf_path (gguf), key,
-        number);
-  *value = (gfloat) number;
-  return TRUE;
-}
-
-static gboolean
-check_architecture (StGguf * gguf, StModelConfig * config, GError ** error)
-{
-  guint64 experts;
-
-  config->architecture = st_gguf_get_string (gguf, "general.architecture");
-  if (config->architecture == NULL)
-    return fail (error, ST_MODEL_ERROR_DAMAGED,
-        "%s: key general.architecture is missing", st_gguf_path (gguf));
-  if (strcmp (config->architecture, "llama") != 0)
-    return fail (error, ST_MODEL_ERROR_UNSUPPORTED,
-        "%s: architecture '%s' is not supported; supported: llama",
-        st_gguf_path (gguf), config->architecture);
-  if (st_gguf_get_uint (gguf, "llama.expert_count", &experts) && experts > 0)
-    return fail (error, ST_MODEL_ERROR_UNSUPPORTED,
-        "%s: models with experts (llama.expert_count = %" G_GUINT64_FORMAT
-        ") are not supported", st_gguf_path (gguf), experts);
-  return TRUE;
-}
-
-/* Absent keys mean no scaling. Linear scaling divides the positions. */
-static gboolean
-read_rope_scale (StGguf * gguf, gdouble * scale, GError ** error)
-{
-  const gchar *type = st_gguf_get_string (gguf, "llama.rope.scaling.type");
-  gfloat factor = 1.0f;
-
-  *scale = 1.0;
-  if (type == NULL || strcmp (type, "none") == 0)
-    return TRUE;
-  if (strcmp (type, "linear") != 0)
-    return fail (error, ST_MODEL_ERROR_UNSUPPORTED,
-        "%s: rope scaling '%s' is not supported; supported: none, linear",
-        st_gguf_path (gguf), type);
-  if (!read_float (gguf, "llama.rope.scaling.factor", 1.0, &factor, error))
-    return FALSE;
-  *scale = 1.0 / factor;
-  return TRUE;
-}
-
-static gboolean
-check_heads (StGguf * gguf, const StModelConfig * config, guint value_dim,
-    GError ** error)
-{
-  const gchar *path = st_gguf_path (gguf);
-
-  if (config->n_heads % config->n_kv_heads != 0)
-    return fail (error, ST_MODEL_ERROR_DAMAGED,
-        "%s: %u attention heads cannot share %u key/value heads", path,
-        config->n_heads, config->n_kv_heads);
-  if (value_dim != config->head_dim)
-    return fail (error, ST_MODEL_ERROR_UNSUPPORTED,
-        "%s: heads with keys of %u and values of %u are not supported", path,
-        config->head_dim, value_dim);
-  if (config->rope_dim % 2 != 0 || config->rope_dim > config->head_dim)
-    return fail (error, ST_MODEL_ERROR_DAMAGED,
-        "%s: llama.rope.dimension_count = %u does not fit heads of %u", path,
-        config->rope_dim, config->head_dim);
-  if ((guint64) config->n_heads * config->head_dim > MAX_SIZE)
-    return fail (error, ST_MODEL_ERROR_DAMAGED,
-        "%s: %u heads of %u are too many", path, config->n_heads,
-        config->head_dim);
-  return TRUE;
-}
-
-static gboolean
-read_heads (StGguf * gguf, StModelConfig * config, GError ** error)
-{
-  guint value_dim = 0, head_dim;
-
-  if (!read_uint (gguf, "llama.attention.head_count", 0, MAX_SIZE,
-          &config->n_heads, error)
-      || !read_uint (gguf, "llama.attention.head_count_kv", config->n_heads,
-          MAX_SIZE, &config->n_kv_heads, error))
-    return FALSE;
-  head_dim = config->hidden_size / config->n_heads;
-  if (head_dim == 0 || config->hidden_size % config->n_heads != 0) {
-    guint64 unused;
-
-    if (!st_gguf_get_uint (gguf, "llama.attention.key_length", &unused))
-      return fail (error, ST_MODEL_ERROR_DAMAGED,
-          "%s: %u heads do not divide the hidden size %u", st_gguf_path (gguf),
-          config->n_heads, config->hidden_size);
-    head_dim = 1;
-  }
-  return read_uint (gguf, "llama.attention.key_length", head_dim, MAX_SIZE,
-      &config->head_dim, error)
-      && read_uint (gguf, "llama.attention.value_length", config->head_dim,
-      MAX_SIZE, &value_dim, error)
-      && read_uint (gguf, "llama.rope.dimension_count", config->head_dim,
-      MAX_SIZE, &config->rope_dim, error)
-      && check_heads (gguf, config, value_dim, error);
-}
-
-/* Several sources, as files of several ages have them; a middle partition may have neither embedding nor tokenizer. */
-static guint
-find_vocab_size (StGguf * gguf)
-{
-  const StTensor *embedding = st_gguf_find (gguf, "token_embd.weight");
-  guint64 size = 0;
-
-  if (embedding != NULL)
-    size = embedding->ne[1];
-  else if (!st_gguf_get_uint (gguf, "llama.vocab_size", &size)
-      && !st_gguf_get_uint (gguf, ST_SPLIT_KEY_VOCAB_SIZE, &size))
-    size = st_gguf_array_length (gguf, "tokenizer.ggml.tokens");
-  return size <= G_MAXINT32 ? (guint) size : 0;
-}
-
-gboolean
-st_config_read (StGguf * gguf, StModelConfig * config, GError ** error)
-{
-  memset (config, 0, sizeof (*config));
-  if (!check_architecture (gguf, config, error)
-      || !read_uint (gguf, "llama.block_count", 0, MAX_BLOCKS,
-          &config->n_blocks, error)
-      || !read_uint (gguf, "llama.embedding_length", 0, MAX_SIZE,
-          &config->hidden_size, error)
-      || !read_uint (gguf, "llama.feed_forward_length", 0, MAX_SIZE,
-          &config->ff_size, error)
-      || !read_uint (gguf, "llama.context_length", 0, G_MAXINT32,
-          &config->context_length, error)
-      || !read_float (gguf, "llama.attention.layer_norm_rms_epsilon", 0,
-          &config->rms_eps, error)
-      || !read_float (gguf, "llama.rope.freq_base", 10000.0, &config->rope_base,
-          error)
-      || !read_heads (gguf, config, error))
-    return FALSE;
-  config->vocab_size = find_vocab_size (gguf);
-  if (config->vocab_size == 0)
-    return fail (error, ST_MODEL_ERROR_DAMAGED,
-        "%s: the vocabulary size is in no key and no tensor",
-        st_gguf_path (gguf));
-  config->name = st_gguf_get_string (gguf, "general.name");
-  return TRUE;
-}
 
 static void
 mark_used (StWeights * weights, const StTensor * tensor)
@@ -225,13 +23,13 @@ find_tensor (StGguf * gguf, const gchar * name, guint64 rows, guint64 cols,
   gsize row_bytes, bytes;
 
   if (tensor == NULL) {
-    fail (error, ST_MODEL_ERROR_DAMAGED, "%s: tensor '%s' is missing",
+    st_model_fail (error, ST_MODEL_ERROR_DAMAGED, "%s: tensor '%s' is missing",
         st_gguf_path (gguf), name);
     return NULL;
   }
   if (tensor->ne[0] != cols || tensor->ne[1] != rows || tensor->ne[2] != 1
       || tensor->ne[3] != 1) {
-    fail (error, ST_MODEL_ERROR_DAMAGED,
+    st_model_fail (error, ST_MODEL_ERROR_DAMAGED,
         "%s: tensor '%s' is %" G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT " x %"
         G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT ", not %" G_GUINT64_FORMAT
         " x %" G_GUINT64_FORMAT " as the model's keys say", st_gguf_path (gguf),
@@ -240,7 +38,7 @@ find_tensor (StGguf * gguf, const gchar * name, guint64 rows, guint64 cols,
     return NULL;
   }
   if (st_type_traits (tensor->type) == NULL) {
-    fail (error, ST_MODEL_ERROR_UNSUPPORTED,
+    st_model_fail (error, ST_MODEL_ERROR_UNSUPPORTED,
         "%s: tensor '%s' has type %d, which is not supported",
         st_gguf_path (gguf), name, (int) tensor->type);
     return NULL;
@@ -248,7 +46,7 @@ find_tensor (StGguf * gguf, const gchar * name, guint64 rows, guint64 cols,
   row_bytes = st_type_row_bytes (tensor->type, cols);
   if (row_bytes == 0 || !g_size_checked_mul (&bytes, row_bytes, rows)
       || bytes != tensor->size) {
-    fail (error, ST_MODEL_ERROR_DAMAGED,
+    st_model_fail (error, ST_MODEL_ERROR_DAMAGED,
         "%s: tensor '%s' has rows that are not whole blocks of type %s",
         st_gguf_path (gguf), name, st_type_traits (tensor->type)->name);
     return NULL;
@@ -272,7 +70,7 @@ read_matrix (StGguf * gguf, StWeights * weights, const gchar * name,
   return TRUE;
 }
 
-/* Norm weights are small and always used whole: as floats whatever their type. */
+/* Norm weights and biases are small and always used whole: as floats whatever their type. */
 static gboolean
 read_vector (StGguf * gguf, StWeights * weights, const gchar * name,
     guint64 n, float **vector, GError ** error)
@@ -287,17 +85,38 @@ read_vector (StGguf * gguf, StWeights * weights, const gchar * name,
   return TRUE;
 }
 
+/* Whether the family's blocks have a tensor of this name, without "blk.N.". */
+static gboolean
+is_known (const StModelConfig * config, const gchar * name)
+{
+  const StFamily *family = config->family;
+  const gchar *suffix = strrchr (name, '.');
+  g_autofree gchar *stem = g_strndup (name, (gsize) (suffix ? suffix - name
+          : 0));
+  gsize outputs = 0, inputs;
+
+  if (suffix == NULL || g_strcmp0 (name, family->computed) == 0)
+    return suffix != NULL;
+  if (strcmp (suffix, ".weight") != 0
+      && !(family->biases && strcmp (suffix, ".bias") == 0))
+    return FALSE;
+  if (strcmp (stem, "attn_norm") == 0 || strcmp (stem, "ffn_norm") == 0)
+    return TRUE;
+  if (g_strcmp0 (stem, family->fused_qkv) == 0)
+    return TRUE;
+  for (guint i = family->fused_qkv ? ST_BLOCK_O : ST_BLOCK_Q;
+      i < ST_BLOCK_MATRICES && outputs == 0; i++) {
+    if (strcmp (stem, st_block_matrix_name (i)) == 0)
+      st_block_matrix_shape (config, i, &outputs, &inputs);
+  }
+  return outputs > 0;
+}
+
 /* A tensor of a block that this code does not know would be left out of the sum: refuse it. */
 static gboolean
-check_block_names (StGguf * gguf, guint first, guint end, GError ** error)
+check_block_names (StGguf * gguf, const StModelConfig * config, guint first,
+    guint end, GError ** error)
 {
-  static const gchar *const known[] =
-      { "attn_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight",
-    "attn_output.weight", "ffn_norm.weight", "ffn_gate.weight", "ffn_up.weight",
-    "ffn_down.weight",
-    "attn_rot_embd.weight", NULL        /* computed from the keys */
-  };
-
   for (guint64 i = 0; i < st_gguf_n_tensors (gguf); i++) {
     const gchar *name = st_gguf_tensor (gguf, i)->name;
     gchar *rest = NULL;
@@ -308,10 +127,10 @@ check_block_names (StGguf * gguf, guint first, guint end, GError ** error)
     block = g_ascii_strtoull (name + 4, &rest, 10);
     if (block < first || block >= end || *rest != '.')
       continue;
-    if (!g_strv_contains (known, rest + 1))
-      return fail (error, ST_MODEL_ERROR_UNSUPPORTED,
-          "%s: tensor '%s' is not part of a plain llama block and is not "
-          "supported", st_gguf_path (gguf), name);
+    if (!is_known (config, rest + 1))
+      return st_model_fail (error, ST_MODEL_ERROR_UNSUPPORTED,
+          "%s: tensor '%s' is not part of a plain %s block and is not "
+          "supported", st_gguf_path (gguf), name, config->architecture);
   }
   return TRUE;
 }
@@ -356,7 +175,7 @@ check_range (StGguf * gguf, const StModelConfig * config, guint first,
     if (holds_block (gguf, block))
       continue;
     held = describe_blocks (gguf, config->n_blocks);
-    return fail (error, ST_MODEL_ERROR_RANGE,
+    return st_model_fail (error, ST_MODEL_ERROR_RANGE,
         "%s: blocks %u to %u are asked for, but block %u is not in this file (it "
         "holds blocks: %s; the whole model has %u)", st_gguf_path (gguf), first,
         end - 1, block, held, config->n_blocks);
@@ -384,73 +203,139 @@ st_block_matrix_shape (const StModelConfig * config, StBlockMatrix matrix,
   const gsize keys = (gsize) config->n_kv_heads * config->head_dim;
   const gsize shapes[ST_BLOCK_MATRICES][2] = {
     {queries, hidden}, {keys, hidden}, {keys, hidden}, {hidden, queries},
-    {ff, hidden}, {ff, hidden}, {hidden, ff}
+    {config->family->gated ? ff : 0, hidden}, {ff, hidden}, {hidden, ff}
   };
 
   *outputs = shapes[matrix][0];
   *inputs = shapes[matrix][1];
 }
 
-static gboolean
-read_block (StGguf * gguf, const StModelConfig * config,
-    StWeights * weights, guint number, StBlock * block, GError ** error)
+/* What a file is read from, and what for. */
+typedef struct
 {
-  const gsize hidden = config->hidden_size;
-  StMatrix *const matrices[ST_BLOCK_MATRICES] = { &block->q, &block->k,
-    &block->v, &block->o, &block->gate, &block->up, &block->down
-  };
-  g_autofree gchar *attn_norm =
-      g_strdup_printf ("blk.%u.attn_norm.weight", number);
-  g_autofree gchar *ffn_norm =
-      g_strdup_printf ("blk.%u.ffn_norm.weight", number);
+  StGguf *gguf;
+  const StModelConfig *config;
+  StWeights *weights;
+} Reader;
 
-  if (!read_vector (gguf, weights, attn_norm, hidden, &block->attn_norm, error)
-      || !read_vector (gguf, weights, ffn_norm, hidden, &block->ffn_norm,
-          error))
+/* @name.weight, and @name.bias if the family has such. */
+static gboolean
+read_norm (const Reader * r, const gchar * name, StNorm * norm, GError ** error)
+{
+  const gsize hidden = r->config->hidden_size;
+  g_autofree gchar *weight = g_strconcat (name, ".weight", NULL);
+  g_autofree gchar *bias = g_strconcat (name, ".bias", NULL);
+
+  return read_vector (r->gguf, r->weights, weight, hidden, &norm->weight,
+      error) && (!r->config->family->biases || read_vector (r->gguf, r->weights,
+          bias, hidden, &norm->bias, error));
+}
+
+/* Matrices @first .. @end - 1 of a block, whose rows are one tensor @name. */
+static gboolean
+read_rows (const Reader * r, guint number, const gchar * name, guint first,
+    guint end, StBlock * block, GError ** error)
+{
+  g_autofree gchar *weight = g_strdup_printf ("blk.%u.%s.weight", number, name);
+  g_autofree gchar *bias = g_strdup_printf ("blk.%u.%s.bias", number, name);
+  g_autofree float *biases = NULL;
+  gsize total = 0, at = 0, rows, cols;
+  StMatrix whole;
+
+  for (guint i = first; i < end; i++) {
+    st_block_matrix_shape (r->config, i, &rows, &cols);
+    total += rows;
+  }
+  if (total == 0)
+    return TRUE;
+  if (!read_matrix (r->gguf, r->weights, weight, total, cols, &whole, error)
+      || (r->config->family->biases && !read_vector (r->gguf, r->weights, bias,
+              total, &biases, error)))
     return FALSE;
-  for (guint i = 0; i < ST_BLOCK_MATRICES; i++) {
-    g_autofree gchar *name =
-        g_strdup_printf ("blk.%u.%s.weight", number, st_block_matrix_name (i));
-    gsize rows, cols;
-
-    st_block_matrix_shape (config, i, &rows, &cols);
-    if (!read_matrix (gguf, weights, name, rows, cols, matrices[i], error))
-      return FALSE;
+  for (guint i = first; i < end; i++, at += rows) {
+    st_block_matrix_shape (r->config, i, &rows, &cols);
+    block->matrices[i] = whole;
+    block->matrices[i].rows = rows;
+    block->matrices[i].data = (const guint8 *) whole.data
+        + at * st_type_row_bytes (whole.type, cols);
+    if (biases != NULL)
+      block->biases[i] = g_memdup2 (biases + at, rows * sizeof (float));
   }
   return TRUE;
 }
 
 static gboolean
-read_ends (StGguf * gguf, const StModelConfig * config,
-    const StModelOptions * options, StWeights * weights, GError ** error)
+read_block (const Reader * r, guint number, StBlock * block, GError ** error)
 {
-  const gchar *output = st_gguf_find (gguf,
+  const gchar *fused = r->config->family->fused_qkv;
+  g_autofree gchar *attn_norm = g_strdup_printf ("blk.%u.attn_norm", number);
+  g_autofree gchar *ffn_norm = g_strdup_printf ("blk.%u.ffn_norm", number);
+
+  if (!read_norm (r, attn_norm, &block->attn_norm, error)
+      || !read_norm (r, ffn_norm, &block->ffn_norm, error)
+      || (fused && !read_rows (r, number, fused, ST_BLOCK_Q, ST_BLOCK_O,
+              block, error)))
+    return FALSE;
+  for (guint i = fused ? ST_BLOCK_O : ST_BLOCK_Q; i < ST_BLOCK_MATRICES; i++) {
+    if (!read_rows (r, number, st_block_matrix_name (i), i, i + 1, block,
+            error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* Fails unless the file holds tensor @name, which is @what of the @part of the model. */
+static gboolean
+check_held (StGguf * gguf, const gchar * name, const gchar * what,
+    const gchar * part, GError ** error)
+{
+  return st_gguf_find (gguf, name) != NULL || st_model_fail (error,
+      ST_MODEL_ERROR_RANGE, "%s: this file holds no %s, so it cannot run the "
+      "%s part of the model", st_gguf_path (gguf), what, part);
+}
+
+/* @matrix of @rows vectors of the hidden size. */
+static gboolean
+read_table (const Reader * r, const gchar * name, const gchar * what,
+    const gchar * part, guint rows, StMatrix * matrix, GError ** error)
+{
+  return check_held (r->gguf, name, what, part, error)
+      && read_matrix (r->gguf, r->weights, name, rows,
+      r->config->hidden_size, matrix, error);
+}
+
+static gboolean
+read_ends (const Reader * r, const StModelOptions * options, GError ** error)
+{
+  StWeights *weights = r->weights;
+  const gchar *output = st_gguf_find (r->gguf,
       "output.weight") != NULL ? "output.weight" : "token_embd.weight";
 
   if (options->embed) {
-    if (st_gguf_find (gguf, "token_embd.weight") == NULL)
-      return fail (error, ST_MODEL_ERROR_RANGE,
-          "%s: this file holds no token embedding, so it cannot run the first part "
-          "of the model", st_gguf_path (gguf));
-    if (!read_matrix (gguf, weights, "token_embd.weight", config->vocab_size,
-            config->hidden_size, &weights->embedding, error))
+    if (!read_table (r, "token_embd.weight", "token embedding", "first",
+            r->config->vocab_size, &weights->embedding, error))
       return FALSE;
     weights->has_embedding = TRUE;
   }
   if (options->output) {
-    if (st_gguf_find (gguf, "output_norm.weight") == NULL
-        || st_gguf_find (gguf, output) == NULL)
-      return fail (error, ST_MODEL_ERROR_RANGE,
-          "%s: this file holds no output head, so it cannot run the last part of "
-          "the model", st_gguf_path (gguf));
-    if (!read_vector (gguf, weights, "output_norm.weight", config->hidden_size,
-            &weights->output_norm, error)
-        || !read_matrix (gguf, weights, output, config->vocab_size,
-            config->hidden_size, &weights->output, error))
+    if (!check_held (r->gguf, "output_norm.weight", "output head", "last",
+            error)
+        || !read_norm (r, "output_norm", &weights->output_norm, error)
+        || !read_table (r, output, "output head", "last",
+            r->config->vocab_size, &weights->output, error))
       return FALSE;
     weights->has_output = TRUE;
   }
   return TRUE;
+}
+
+/* They are added where block 0 is run. */
+static gboolean
+read_positions (const Reader * r, guint first, guint end, GError ** error)
+{
+  return !r->config->family->positions || first > 0 || end == 0
+      || read_table (r, "position_embd.weight", "position embedding", "first",
+      r->config->context_length, &r->weights->positions, error);
 }
 
 /* Frequencies of the rotation: base^(-2i / rope_dim), divided by the factors of rope_freqs where the file has them (Llama 3.1). */
@@ -460,21 +345,18 @@ read_rope (StGguf * gguf, const StModelConfig * config,
 {
   guint pairs = config->rope_dim / 2;
   g_autofree float *factors = NULL;
-  gdouble scale;
 
-  if (!read_rope_scale (gguf, &scale, error))
-    return FALSE;
-  if (st_gguf_find (gguf, "rope_freqs.weight") != NULL
+  if (pairs > 0 && st_gguf_find (gguf, "rope_freqs.weight") != NULL
       && !read_vector (gguf, weights, "rope_freqs.weight", pairs, &factors,
           error))
     return FALSE;
   weights->rope_frequency = g_new (double, pairs);
   for (guint i = 0; i < pairs; i++) {
-    double frequency =
-        pow (config->rope_base, -2.0 * i / config->rope_dim) * scale;
+    double frequency = pow (config->rope_base, -2.0 * i / config->rope_dim)
+        * config->rope_scale;
 
     if (factors != NULL && !(factors[i] > 0 && isfinite (factors[i])))
-      return fail (error, ST_MODEL_ERROR_DAMAGED,
+      return st_model_fail (error, ST_MODEL_ERROR_DAMAGED,
           "%s: tensor 'rope_freqs.weight' has a factor that is not positive",
           st_gguf_path (gguf));
     weights->rope_frequency[i] =
@@ -487,28 +369,30 @@ gboolean
 st_weights_read (StGguf * gguf, const StModelConfig * config,
     const StModelOptions * options, StWeights * weights, GError ** error)
 {
+  const Reader reader = { gguf, config, weights };
   gint first = options->first_block;
   gint end =
       options->last_block < 0 ? (gint) config->n_blocks : options->last_block;
 
   if (first < 0 || first > end || end > (gint) config->n_blocks)
-    return fail (error, ST_MODEL_ERROR_RANGE,
+    return st_model_fail (error, ST_MODEL_ERROR_RANGE,
         "%s: blocks from %d to before %d are asked for, but the model has %u",
         st_gguf_path (gguf), first, end, config->n_blocks);
   weights->first_block = (guint) first;
   weights->used = g_ptr_array_new ();
   if (!check_range (gguf, config, (guint) first, (guint) end, error)
-      || !check_block_names (gguf, (guint) first, (guint) end, error)
+      || !check_block_names (gguf, config, (guint) first, (guint) end, error)
       || !read_rope (gguf, config, weights, error)
-      || !read_ends (gguf, config, options, weights, error))
+      || !read_ends (&reader, options, error)
+      || !read_positions (&reader, (guint) first, (guint) end, error))
     return FALSE;
 
   weights->blocks = g_new0 (StBlock, (gsize) (end - first));
   for (; weights->n_layers < (guint) (end - first); weights->n_layers++) {
     guint layer = weights->n_layers;
 
-    if (!read_block (gguf, config, weights, (guint) first + layer,
-            &weights->blocks[layer], error)) {
+    if (!read_block (&reader, (guint) first + layer, &weights->blocks[layer],
+            error)) {
       weights->n_layers++;      /* so that clear frees what was read of it */
       return FALSE;
     }
@@ -516,15 +400,26 @@ st_weights_read (StGguf * gguf, const StModelConfig * config,
   return TRUE;
 }
 
+static void
+clear_norm (StNorm * norm)
+{
+  g_free (norm->weight);
+  g_free (norm->bias);
+}
+
 void
 st_weights_clear (StWeights * weights)
 {
   for (guint i = 0; i < weights->n_layers; i++) {
-    g_free (weights->blocks[i].attn_norm);
-    g_free (weights->blocks[i].ffn_norm);
+    StBlock *block = &weights->blocks[i];
+
+    clear_norm (&block->attn_norm);
+    clear_norm (&block->ffn_norm);
+    for (guint m = 0; m < ST_BLOCK_MATRICES; m++)
+      g_free (block->biases[m]);
   }
   g_free (weights->blocks);
-  g_free (weights->output_norm);
+  clear_norm (&weights->output_norm);
   g_free (weights->rope_frequency);
   g_clear_pointer (&weights->used, g_ptr_array_unref);
   memset (weights, 0, sizeof (*weights));

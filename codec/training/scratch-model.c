@@ -6,10 +6,11 @@
 #include <glib/gstdio.h>
 
 #include "codec/training/checks.h"
+#include "models/family.h"
 #include "models/sampler.h"
 
 #define DEVIATION 0.02
-#define RMS_EPSILON 1e-5f
+#define NORM_EPSILON 1e-5f
 #define ROPE_BASE 10000.0f
 /* They keep every product of two sizes, and the file, within reason. */
 #define MAX_SIZE (1u << 16)
@@ -17,18 +18,40 @@
 
 /* ---- sizes ---- */
 
+static const StFamily *
+family_of (const RdScratchShape * shape)
+{
+  return st_family_find (shape->family != NULL ? shape->family : "llama");
+}
+
+static gboolean
+check_family (const RdScratchShape * shape, GError ** error)
+{
+  g_autofree gchar *names = st_family_names ();
+
+  if (family_of (shape) != NULL)
+    return TRUE;
+  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+      "there is no family '%s'; there are: %s", shape->family, names);
+  return FALSE;
+}
+
 static gboolean
 check_heads (const RdScratchShape * shape, GError ** error)
 {
+  const gboolean rotary = !family_of (shape)->positions;
+
   if (shape->hidden_size % shape->n_heads == 0
-      && shape->hidden_size / shape->n_heads % 2 == 0
-      && shape->n_heads % shape->n_kv_heads == 0)
+      && (!rotary || shape->hidden_size / shape->n_heads % 2 == 0)
+      && (rotary ? shape->n_heads % shape->n_kv_heads == 0 :
+          shape->n_heads == shape->n_kv_heads))
     return TRUE;
   g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
       "%u heads with %u for keys and values and a hidden size of %u: a head "
-      "needs an even share of the hidden size, and as many heads must share "
-      "each of those for keys and values", shape->n_heads, shape->n_kv_heads,
-      shape->hidden_size);
+      "needs an %sshare of the hidden size, and %s", shape->n_heads,
+      shape->n_kv_heads, shape->hidden_size, rotary ? "even " : "equal ",
+      rotary ? "as many heads must share each of those for keys and values" :
+      "keys and values of its own");
   return FALSE;
 }
 
@@ -52,7 +75,8 @@ gboolean
 rd_scratch_shape_check (const RdScratchShape * shape, StType type,
     GError ** error)
 {
-  return rd_check_number ("hidden size", shape->hidden_size, 2, MAX_SIZE, error)
+  return check_family (shape, error)
+      && rd_check_number ("hidden size", shape->hidden_size, 2, MAX_SIZE, error)
       && rd_check_number ("blocks", shape->n_blocks, 1, MAX_BLOCKS, error)
       && rd_check_number ("heads", shape->n_heads, 1, shape->hidden_size, error)
       && rd_check_number ("heads for keys and values", shape->n_kv_heads, 1,
@@ -69,13 +93,16 @@ rd_scratch_shape_check (const RdScratchShape * shape, StType type,
 static StModelConfig
 make_config (const RdScratchShape * shape)
 {
+  const StFamily *family = family_of (shape);
   const guint head_dim = shape->hidden_size / shape->n_heads;
 
   return (StModelConfig) {
-  .n_blocks = shape->n_blocks,.hidden_size = shape->hidden_size,.n_heads =
+  .family = family,.architecture = family->architecture,.n_blocks =
+        shape->n_blocks,.hidden_size = shape->hidden_size,.n_heads =
         shape->n_heads,.n_kv_heads = shape->n_kv_heads,.head_dim =
-        head_dim,.rope_dim = head_dim,.ff_size = shape->ff_size,.vocab_size =
-        shape->vocabulary,.context_length = shape->context_length,};
+        head_dim,.rope_dim = family->positions ? 0 : head_dim,.ff_size =
+        shape->ff_size,.vocab_size = shape->vocabulary,.context_length =
+        shape->context_length,};
 }
 
 /* ---- writing ---- */
@@ -85,47 +112,106 @@ typedef struct
 {
   StGgufWriter *writer;
   const StModelConfig *config;
-  StType type;                  /* of the matrices */
+  StType type;                  /* of the matrices and the embedding */
   GPtrArray *blobs;             /* tensors' bytes, until the file is written */
 } Builder;
 
-/* @values: (rows, cols); NULL: zeros. One row is a norm. */
+/* Part of a tensor: @n values, NULL: zeros. */
+typedef struct
+{
+  gsize n;
+  const float *values;
+} Part;
+
+/* A tensor of one part after the other, in rows of @cols; 0: one row. */
 static gboolean
-add (Builder * b, const gchar * name, gsize rows, gsize cols,
+add (Builder * b, const gchar * name, StType type, gsize cols,
+    const Part * parts, gsize n_parts, GError ** error)
+{
+  guint64 ne[] = { cols, 1 };
+  gsize total = 0;
+  guint8 *data, *at;
+
+  for (gsize i = 0; i < n_parts; i++)
+    total += parts[i].n;
+  if (cols > 0)
+    ne[1] = total / cols;
+  else
+    ne[0] = total;
+  at = data = g_malloc0 (st_type_row_bytes (type, total));
+  g_ptr_array_add (b->blobs, data);
+  for (gsize i = 0; i < n_parts; i++) {
+    if (parts[i].values != NULL)
+      st_type_from_float (type, parts[i].values, at, parts[i].n);
+    at += st_type_row_bytes (type, parts[i].n);
+  }
+  return st_gguf_writer_add_tensor (b->writer, name, type, cols > 0 ? 2 : 1, ne,
+      data, error);
+}
+
+/* @rows vectors of the hidden size. */
+static gboolean
+add_table (Builder * b, const gchar * name, StType type, gsize rows,
     const float *values, GError ** error)
 {
-  const StType type = rows == 1 ? ST_TYPE_F32 : b->type;
-  const gsize row_bytes = st_type_row_bytes (type, cols);
-  const guint64 ne[] = { cols, rows };
-  g_autofree gchar *full = g_strconcat (name, ".weight", NULL);
-  guint8 *data = g_malloc0_n (rows, row_bytes);
+  const gsize hidden = b->config->hidden_size;
+  const Part part = { rows * hidden, values };
 
-  g_ptr_array_add (b->blobs, data);
-  for (gsize row = 0; values != NULL && row < rows; row++)
-    st_type_from_float (type, values + row * cols, data + row * row_bytes,
-        cols);
-  return st_gguf_writer_add_tensor (b->writer, full, type, rows == 1 ? 1 : 2,
-      ne, data, error);
+  return add (b, name, type, hidden, &part, 1, error);
+}
+
+static gboolean
+add_norm (Builder * b, const gchar * name, const RdNorm * norm, GError ** error)
+{
+  g_autofree gchar *weight = g_strconcat (name, ".weight", NULL);
+  g_autofree gchar *bias = g_strconcat (name, ".bias", NULL);
+  const Part weights = { b->config->hidden_size, norm->weight };
+  const Part biases = { b->config->hidden_size, norm->bias };
+
+  return add (b, weight, ST_TYPE_F32, 0, &weights, 1, error)
+      && (!b->config->family->biases
+      || add (b, bias, ST_TYPE_F32, 0, &biases, 1, error));
+}
+
+/* Matrices @first .. @end - 1 of a block as one tensor @name. */
+static gboolean
+add_rows (Builder * b, guint number, const gchar * name, guint first,
+    guint end, const RdBlockWeights * block, GError ** error)
+{
+  g_autofree gchar *weight = g_strdup_printf ("blk.%u.%s.weight", number, name);
+  g_autofree gchar *bias = g_strdup_printf ("blk.%u.%s.bias", number, name);
+  Part parts[RD_N_MATRICES], biases[RD_N_MATRICES];
+  gsize n = 0, outputs, inputs = 0;
+
+  for (guint m = first; m < end; m++) {
+    rd_matrix_shape (b->config, m, &outputs, &inputs);
+    if (outputs == 0)
+      continue;
+    parts[n] = (Part) {
+    outputs *inputs, block->matrices[m]};
+    biases[n++] = (Part) {
+    outputs, block->biases[m]};
+  }
+  return n == 0 || (add (b, weight, b->type, inputs, parts, n, error)
+      && (!b->config->family->biases
+          || add (b, bias, ST_TYPE_F32, 0, biases, n, error)));
 }
 
 static gboolean
 add_block (Builder * b, guint number, const RdBlockWeights * block,
     GError ** error)
 {
-  const gsize hidden = b->config->hidden_size;
+  const gchar *fused = b->config->family->fused_qkv;
   g_autofree gchar *attn_norm = g_strdup_printf ("blk.%u.attn_norm", number);
   g_autofree gchar *ffn_norm = g_strdup_printf ("blk.%u.ffn_norm", number);
 
-  if (!add (b, attn_norm, 1, hidden, block->attn_norm, error)
-      || !add (b, ffn_norm, 1, hidden, block->ffn_norm, error))
+  if (!add_norm (b, attn_norm, &block->attn_norm, error)
+      || !add_norm (b, ffn_norm, &block->ffn_norm, error)
+      || (fused && !add_rows (b, number, fused, RD_MATRIX_Q, RD_MATRIX_O,
+              block, error)))
     return FALSE;
-  for (guint m = 0; m < RD_N_MATRICES; m++) {
-    g_autofree gchar *name =
-        g_strdup_printf ("blk.%u.%s", number, rd_matrix_name (m));
-    gsize outputs, inputs;
-
-    rd_matrix_shape (b->config, m, &outputs, &inputs);
-    if (!add (b, name, outputs, inputs, block->matrices[m], error))
+  for (guint m = fused ? RD_MATRIX_O : RD_MATRIX_Q; m < RD_N_MATRICES; m++) {
+    if (!add_rows (b, number, rd_matrix_name (m), m, m + 1, block, error))
       return FALSE;
   }
   return TRUE;
@@ -136,44 +222,65 @@ static gboolean
 add_tensors (Builder * b, const RdWeights * weights, GError ** error)
 {
   static const RdBlockWeights none;
-  const gsize hidden = b->config->hidden_size;
+  const StModelConfig *config = b->config;
 
-  for (guint i = 0; i < b->config->n_blocks; i++) {
+  for (guint i = 0; i < config->n_blocks; i++) {
     if (!add_block (b, i, weights ? &weights->blocks[i] : &none, error))
       return FALSE;
   }
-  return add (b, "token_embd", b->config->vocab_size, hidden,
+  return add_table (b, "token_embd.weight", b->type, config->vocab_size,
       weights ? weights->embedding : NULL, error)
-      && add (b, "output_norm", 1, hidden, weights ? weights->output_norm :
-      NULL, error);
+      && (!config->family->positions || add_table (b, "position_embd.weight",
+          ST_TYPE_F32, config->context_length,
+          weights ? weights->positions : NULL, error))
+      && add_norm (b, "output_norm", weights ? &weights->output_norm :
+      &none.attn_norm, error);
+}
+
+static gchar *
+full_key (const StModelConfig * config, const gchar * key)
+{
+  return g_strconcat (config->architecture, ".", key, NULL);
+}
+
+static void
+set_uint (StGgufWriter * w, const StModelConfig * config, const gchar * key,
+    guint value)
+{
+  g_autofree gchar *full = full_key (config, key);
+
+  st_gguf_writer_set_uint32 (w, full, value);
+}
+
+static void
+set_float (StGgufWriter * w, const StModelConfig * config, const gchar * key,
+    gfloat value)
+{
+  g_autofree gchar *full = full_key (config, key);
+
+  st_gguf_writer_set_float (w, full, value);
 }
 
 static void
 set_architecture (StGgufWriter * w, const StModelConfig * config,
     const gchar * name)
 {
-  const struct
-  {
-    const gchar *key;
-    guint value;
-  } sizes[] = {
-    {"llama.block_count", config->n_blocks},
-    {"llama.context_length", config->context_length},
-    {"llama.embedding_length", config->hidden_size},
-    {"llama.feed_forward_length", config->ff_size},
-    {"llama.attention.head_count", config->n_heads},
-    {"llama.attention.head_count_kv", config->n_kv_heads},
-    {"llama.rope.dimension_count", config->rope_dim},
-    {"llama.vocab_size", config->vocab_size},
-  };
-
-  st_gguf_writer_set_string (w, "general.architecture", "llama");
+  st_gguf_writer_set_string (w, "general.architecture", config->architecture);
   st_gguf_writer_set_string (w, "general.name", name);
-  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
-    st_gguf_writer_set_uint32 (w, sizes[i].key, sizes[i].value);
-  st_gguf_writer_set_float (w, "llama.rope.freq_base", ROPE_BASE);
-  st_gguf_writer_set_float (w, "llama.attention.layer_norm_rms_epsilon",
-      RMS_EPSILON);
+  set_uint (w, config, "block_count", config->n_blocks);
+  set_uint (w, config, "context_length", config->context_length);
+  set_uint (w, config, "embedding_length", config->hidden_size);
+  set_uint (w, config, "feed_forward_length", config->ff_size);
+  set_uint (w, config, "attention.head_count", config->n_heads);
+  set_uint (w, config, "attention.head_count_kv", config->n_kv_heads);
+  if (config->rope_dim > 0)
+    set_uint (w, config, "rope.dimension_count", config->rope_dim);
+  set_uint (w, config, "vocab_size", config->vocab_size);
+  if (config->rope_dim > 0)
+    set_float (w, config, "rope.freq_base", ROPE_BASE);
+  set_float (w, config, config->family->layer_norm ?
+      "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
+      NORM_EPSILON);
 }
 
 StModel *
@@ -237,10 +344,10 @@ fill_matrix (const RdWeights * weights, float *matrix, gsize n,
 }
 
 static void
-fill_norm (float *norm, gsize n)
+fill_norm (const RdNorm * norm, gsize n)
 {
   for (gsize i = 0; i < n; i++)
-    norm[i] = 1.0f;
+    norm->weight[i] = 1.0f;
 }
 
 void
@@ -251,17 +358,22 @@ rd_scratch_model_fill (RdWeights * weights, guint64 seed)
   const double added = DEVIATION / sqrt (2.0 * config->n_blocks);
 
   for (guint i = 0; i < weights->n_layers; i++) {
-    fill_norm (weights->blocks[i].attn_norm, hidden);
-    fill_norm (weights->blocks[i].ffn_norm, hidden);
+    fill_norm (&weights->blocks[i].attn_norm, hidden);
+    fill_norm (&weights->blocks[i].ffn_norm, hidden);
     for (guint m = 0; m < RD_N_MATRICES; m++) {
       gsize outputs, inputs;
 
       rd_matrix_shape (config, m, &outputs, &inputs);
+      if (outputs == 0)
+        continue;
       fill_matrix (weights, weights->blocks[i].matrices[m], outputs * inputs,
           m == RD_MATRIX_O || m == RD_MATRIX_DOWN ? added : DEVIATION, seed);
     }
   }
   fill_matrix (weights, weights->embedding,
       (gsize) config->vocab_size * hidden, DEVIATION, seed);
-  fill_norm (weights->output_norm, hidden);
+  if (weights->positions != NULL)
+    fill_matrix (weights, weights->positions,
+        (gsize) config->context_length * hidden, DEVIATION, seed);
+  fill_norm (&weights->output_norm, hidden);
 }

@@ -30,6 +30,8 @@ make_adapters (const StModelConfig * config, gsize rank)
     gsize outputs, inputs;
 
     st_block_matrix_shape (config, i % ST_BLOCK_MATRICES, &outputs, &inputs);
+    if (outputs == 0)
+      continue;
     values = g_new (float, rank * MAX (outputs, inputs));
     for (gsize k = 0; k < rank * MAX (outputs, inputs); k++)
       values[k] = (float) (k % 7) / 512 - 3.0f / 512;

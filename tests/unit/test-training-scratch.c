@@ -9,7 +9,7 @@
 #include "tests/support/test-model.h"
 
 #define STEPS 24
-#define SHAPE { 32, 2, 2, 1, 64, 64, 320 }
+#define SHAPE { 32, 2, 2, 1, 64, 64, 320, NULL }
 
 typedef struct
 {
@@ -166,8 +166,36 @@ test_begin (Fixture * f, gconstpointer unused)
       1.5e-5);
   st_test_near (variance (block->matrices[RD_MATRIX_O], 32 * 32, 0), 1e-4,
       1.5e-5);
-  g_assert_cmpfloat (variance (block->ffn_norm, 32, 1), ==, 0);
-  g_assert_cmpfloat (variance (weights->output_norm, 32, 1), ==, 0);
+  g_assert_cmpfloat (variance (block->ffn_norm.weight, 32, 1), ==, 0);
+  g_assert_cmpfloat (variance (weights->output_norm.weight, 32, 1), ==, 0);
+}
+
+static void
+test_begin_gpt2 (Fixture * f, gconstpointer unused)
+{
+  static const RdScratchShape shape = { 32, 2, 2, 2, 128, 64, 320, "gpt2" };
+  g_autoptr (RdWeights) weights = NULL;
+  const RdBlockWeights *block;
+
+  (void) unused;
+  f->options.shape = shape;
+  weights = begin (f, 7);
+  block = &weights->blocks[1];
+  g_assert_cmpstr (weights->config.architecture, ==, "gpt2");
+  g_assert_true (weights->output == weights->embedding);
+  g_assert_null (block->matrices[RD_MATRIX_GATE]);
+  st_test_near (variance (block->matrices[RD_MATRIX_UP], 128 * 32, 0), 4e-4,
+      4e-5);
+  st_test_near (variance (block->matrices[RD_MATRIX_K], 32 * 32, 0), 4e-4,
+      8e-5);
+  st_test_near (variance (block->matrices[RD_MATRIX_DOWN], 128 * 32, 0), 1e-4,
+      1e-5);
+  st_test_near (variance (weights->positions, 64 * 32, 0), 4e-4, 5e-5);
+  g_assert_cmpfloat (variance (block->attn_norm.weight, 32, 1), ==, 0);
+  g_assert_cmpfloat (variance (block->attn_norm.bias, 32, 0), ==, 0);
+  g_assert_cmpfloat (variance (block->biases[RD_MATRIX_V], 32, 0), ==, 0);
+  g_assert_cmpfloat (variance (block->biases[RD_MATRIX_UP], 128, 0), ==, 0);
+  g_assert_cmpfloat (variance (weights->output_norm.bias, 32, 0), ==, 0);
 }
 
 /* ---- whole trainings ---- */
@@ -199,6 +227,42 @@ test_learns (Fixture * f, gconstpointer unused)
           "blk.1.ffn_down.weight")->type, ==, ST_TYPE_F16);
   g_assert_cmpuint (st_tokenizer_vocab_size (st_model_tokenizer (model)), ==,
       320);
+}
+
+/* What is in the file is what was trained: every array, fused and learned positions among them. */
+static void
+test_learns_gpt2 (Fixture * f, gconstpointer unused)
+{
+  static const RdScratchShape shape = { 32, 2, 2, 2, 128, 64, 320, "gpt2" };
+  const StModelOptions whole = {.last_block = -1,.embed = TRUE,.output = TRUE,
+    .threads = 1
+  };
+  g_autoptr (StModel) model = NULL;
+  g_autoptr (GError) error = NULL;
+  gchar *trained, *written;
+  double losses[2];
+
+  (void) unused;
+  f->options.shape = shape;
+  f->options.held_out = f->texts;
+  f->options.type = ST_TYPE_F32;
+  g_bytes_unref (train (f));
+  g_assert_cmpfloat_with_epsilon (f->first_loss, 5.77, 0.1);
+  g_assert_cmpfloat (f->last_loss, <, 5.4);
+  trained = strstr (f->told->str, "as trained: loss ");
+  written = strstr (f->told->str, "F32: loss ");
+  g_assert_nonnull (trained);
+  g_assert_nonnull (written);
+  losses[0] = g_ascii_strtod (trained + strlen ("as trained: loss "), NULL);
+  losses[1] = g_ascii_strtod (written + strlen ("F32: loss "), NULL);
+  g_assert_cmpfloat (losses[0], ==, losses[1]);
+  model = st_model_open (f->options.output, &whole, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (st_model_config (model)->architecture, ==, "gpt2");
+  g_assert_cmpuint (st_gguf_find (st_model_gguf (model),
+          "blk.1.attn_qkv.weight")->ne[1], ==, 96);
+  g_assert_cmpuint (st_gguf_find (st_model_gguf (model),
+          "position_embd.weight")->ne[1], ==, 64);
 }
 
 static void
@@ -305,14 +369,16 @@ test_bad_options (Fixture * f, gconstpointer unused)
     RdScratchShape shape;
     const gchar *text;
   } shapes[] = {
-    {{32, 2, 3, 1, 64, 64, 320}, "3 heads"},
-    {{32, 2, 4, 3, 64, 64, 320}, "3 for keys and values"},
-    {{32, 2, 32, 1, 64, 64, 320}, "even share"},
-    {{0, 2, 2, 1, 64, 64, 320}, "hidden size: 0"},
-    {{32, 0, 2, 1, 64, 64, 320}, "blocks: 0"},
-    {{32, 2, 2, 0, 64, 64, 320}, "heads for keys and values: 0"},
-    {{32, 2, 2, 1, 64, 64, 256}, "vocabulary: 256"},
-    {{32, 2, 2, 1, 1u << 20, 64, 320}, "feed-forward size: 1048576"},
+    {{32, 2, 3, 1, 64, 64, 320, NULL}, "3 heads"},
+    {{32, 2, 4, 3, 64, 64, 320, NULL}, "3 for keys and values"},
+    {{32, 2, 32, 1, 64, 64, 320, NULL}, "even share"},
+    {{0, 2, 2, 1, 64, 64, 320, NULL}, "hidden size: 0"},
+    {{32, 0, 2, 1, 64, 64, 320, NULL}, "blocks: 0"},
+    {{32, 2, 2, 0, 64, 64, 320, NULL}, "heads for keys and values: 0"},
+    {{32, 2, 2, 1, 64, 64, 256, NULL}, "vocabulary: 256"},
+    {{32, 2, 2, 1, 1u << 20, 64, 320, NULL}, "feed-forward size: 1048576"},
+    {{32, 2, 2, 1, 64, 64, 320, "mamba"}, "no family 'mamba'"},
+    {{32, 2, 2, 1, 64, 64, 320, "gpt2"}, "keys and values of its own"},
   };
 
   (void) unused;
@@ -322,7 +388,7 @@ test_bad_options (Fixture * f, gconstpointer unused)
         shapes[i].text);
   }
   f->options.shape = (RdScratchShape) {
-  48, 2, 2, 1, 64, 64, 320};
+  48, 2, 2, 1, 64, 64, 320, NULL};
   f->options.type = ST_TYPE_Q8_0;
   assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
       "multiples of 32");
@@ -371,7 +437,9 @@ main (int argc, char **argv)
     void (*run) (Fixture *, gconstpointer);
   } tests[] = {
     {"/training-scratch/begin", test_begin},
+    {"/training-scratch/begin-gpt2", test_begin_gpt2},
     {"/training-scratch/learns", test_learns},
+    {"/training-scratch/learns-gpt2", test_learns_gpt2},
     {"/training-scratch/same-bytes", test_same_bytes},
     {"/training-scratch/interrupted", test_interrupted},
     {"/training-scratch/checkpoint", test_checkpoint},
