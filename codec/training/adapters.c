@@ -130,7 +130,7 @@ add_array (RdParameters * parameters, guint block, guint matrix,
   rd_parameters_add (parameters, name, values, rd_arena_padded (n), TRUE, 1.0f);
 }
 
-/* In the order of the arena. A group's V has the name of its first matrix. */
+/* In the order of the arena. A group's V has the name of its first matrix that the family has. */
 gsize
 rd_adapters_parameters (const RdAdapters * adapters, RdParameters * parameters)
 {
@@ -145,7 +145,8 @@ rd_adapters_parameters (const RdAdapters * adapters, RdParameters * parameters)
       if (g->n == 0)
         continue;
       rd_matrix_shape (&adapters->config, first, &outputs, &inputs);
-      add_array (parameters, block, first, "v", g->v, g->n * rank * inputs);
+      add_array (parameters, block, outputs > 0 ? first : first + 1, "v", g->v,
+          g->n * rank * inputs);
       for (guint i = 0; i < group_size (group); i++) {
         rd_matrix_shape (&adapters->config, first + i, &outputs, &inputs);
         if (g->u[i] != NULL)

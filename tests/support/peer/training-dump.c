@@ -83,6 +83,8 @@ save_weights (StModel * model)
     save_block (i, &weights->blocks[i], c->hidden_size);
   save_norm ("output_norm", &weights->output_norm, c->hidden_size);
   save_matrix ("output.weight", &weights->output);
+  if (weights->positions.data != NULL)
+    save_matrix ("position_embd.weight", &weights->positions);
 }
 
 /* All three losses of the same hidden states; the teacher's are those of the position before. */
