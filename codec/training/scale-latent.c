@@ -326,9 +326,9 @@ rd_scale_latent_new (gsize hidden_size, const RdPriorClass * prior,
   RdScaleLatent *model = g_new0 (RdScaleLatent, 1);
 
   model->base = (RdScaleModel) {
-  &latent_class, hidden_size, LATENTS};
+  &latent_class, hidden_size, rd_scale_latents (hidden_size)};
   model->prior = prior;
-  model->n_latents = rd_scale_latents (hidden_size);
+  model->n_latents = model->base.n_latents;
   model->seed = seed;
   model->derived = g_new (double, model->n_latents * prior->n_derived);
   lay_out (model);
