@@ -12,7 +12,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   const RdLearnedModel *model;
-  const RdMatrix *analysis;     /* of an encoder's set */
+  const RdPackedMatrix *analysis;     /* of an encoder's set */
   RdSteps steps;
   guint set, level;             /* of the steps */
   gboolean scalar;

@@ -9,7 +9,7 @@
 typedef struct
 {
   gsize inputs, outputs;
-  RdMatrix *matrix;
+  RdPackedMatrix *matrix;
   const gfloat *bias, *slope;   /* NULL: none */
 } Dense;
 

@@ -125,11 +125,12 @@ make_matrices (RdLearnedModel * model, guint s, GError ** error)
   return TRUE;
 }
 
-static RdMatrix *
-make_analysis (const RdMatrix * synthesis, guint s, gsize d, GError ** error)
+static RdPackedMatrix *
+make_analysis (const RdPackedMatrix * synthesis, guint s, gsize d,
+    GError ** error)
 {
   g_autofree gfloat *values = g_try_new (gfloat, d * d);
-  RdMatrix *analysis;
+  RdPackedMatrix *analysis;
 
   if (!values) {
     no_matrix (d, error);
@@ -147,12 +148,12 @@ make_analysis (const RdMatrix * synthesis, guint s, gsize d, GError ** error)
   return analysis;
 }
 
-const RdMatrix *
+const RdPackedMatrix *
 rd_learned_model_analysis (const RdLearnedModel * model, guint s,
     GError ** error)
 {
   RdAnalyses *analyses = model->analyses;
-  const RdMatrix *matrix;
+  const RdPackedMatrix *matrix;
 
   g_mutex_lock (&analyses->lock);
   if (!analyses->matrix[s])

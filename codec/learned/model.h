@@ -16,7 +16,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   GMutex lock;
-  RdMatrix *matrix[RD_LEARNED_SETS];
+  RdPackedMatrix *matrix[RD_LEARNED_SETS];
 } RdAnalyses;
 
 struct _RdLearnedModel
@@ -25,8 +25,8 @@ struct _RdLearnedModel
   gboolean adapters;            /* whether the file has some; rd_learned_model_open() drops them */
   RdTables *tables;
   RdAnalyses *analyses;         /* owned; rd_learned_model_analysis() */
-  RdMatrix *synthesis[RD_LEARNED_SETS];
-  RdMatrix *readout;            /* of set 1, or NULL */
+  RdPackedMatrix *synthesis[RD_LEARNED_SETS];
+  RdPackedMatrix *readout;            /* of set 1, or NULL */
   RdLatents *latents;           /* the encoders' network of a hyper-prior, or NULL */
   gfloat *inverse_scale[RD_LEARNED_SETS];       /* (D) 1 / standard deviations */
   gfloat *bits;                 /* (2, RD_LEARNED_SCALES, RD_TRELLIS_COSTS) lambda times bits of the trellis' tables */
@@ -50,7 +50,7 @@ void rd_steps_set (RdSteps * steps, const RdLearnedModel * model, guint set, gui
 
 /** rd_learned_model_analysis: the matrix for encoders. If the file has none, the inverse of the synthesis is computed when it is first asked
  * for (decoders do without). INPUT error if there is none. */
-const RdMatrix *rd_learned_model_analysis (const RdLearnedModel * model, guint set, GError ** error);
+const RdPackedMatrix *rd_learned_model_analysis (const RdLearnedModel * model, guint set, GError ** error);
 
 /** rd_model_start: x (n, D) = what reconstruction of plain rows begins with. */
 void rd_model_start (const RdLearnedModel * model, const RdRows * rows, gsize from, gsize n, gfloat * x);

@@ -9,16 +9,16 @@
 #define CACHED_LINES 128        /* of a panel, 16 KiB: they stay in the first cache while all rows pass */
 
 /* Panels of RD_PANEL_COLS columns, one after the other; the last one is filled up with zeros. */
-struct _RdMatrix
+struct _RdPackedMatrix
 {
   gsize rows, cols, n_panels;
   gfloat *panels;               /* (n_panels, rows, RD_PANEL_COLS) */
 };
 
-RdMatrix *
+RdPackedMatrix *
 rd_matrix_new (const gfloat * values, gsize rows, gsize cols)
 {
-  RdMatrix *matrix = g_new0 (RdMatrix, 1);
+  RdPackedMatrix *matrix = g_new0 (RdPackedMatrix, 1);
 
   matrix->rows = rows;
   matrix->cols = cols;
@@ -38,7 +38,7 @@ rd_matrix_new (const gfloat * values, gsize rows, gsize cols)
 }
 
 void
-rd_matrix_free (RdMatrix * matrix)
+rd_matrix_free (RdPackedMatrix * matrix)
 {
   if (!matrix)
     return;
@@ -67,7 +67,7 @@ multiply_narrow (const RdLearnedKernels * kernels, const RdTile * tile,
 
 /* Some lines of a panel, for all rows. */
 static void
-apply_lines (const RdMatrix * m, gsize panel, gsize first, gsize n_lines,
+apply_lines (const RdPackedMatrix * m, gsize panel, gsize first, gsize n_lines,
     const RdFactor * x, gfloat * y)
 {
   const RdLearnedKernels *kernels = rd_learned_kernels ();
@@ -90,7 +90,7 @@ apply_lines (const RdMatrix * m, gsize panel, gsize first, gsize n_lines,
 }
 
 void
-rd_matrix_apply (const RdMatrix * m, const RdFactor * x, gfloat * y)
+rd_matrix_apply (const RdPackedMatrix * m, const RdFactor * x, gfloat * y)
 {
   gsize n_lines = x->n > RD_TILE_ROWS ? CACHED_LINES : m->rows;
 
@@ -100,7 +100,7 @@ rd_matrix_apply (const RdMatrix * m, const RdFactor * x, gfloat * y)
 }
 
 void
-rd_matrix_unpack (const RdMatrix * m, gfloat * values)
+rd_matrix_unpack (const RdPackedMatrix * m, gfloat * values)
 {
   for (gsize r = 0; r < m->rows; r++)
     for (gsize c = 0; c < m->cols; c++)

@@ -60,7 +60,7 @@ gather (Refit * r, GError ** error)
 /* Squares of the coefficients of sequence @index are added to @sum; rows that are no plain ones are left out. Returns how many are. */
 static gsize
 add_squares (Refit * r, const RdLearnedModel * model,
-    const RdMatrix * analysis, guint set, gsize index, double *sum)
+    const RdPackedMatrix * analysis, guint set, gsize index, double *sum)
 {
   const gsize d = r->p->hidden_size, length = r->data->length;
   const float *x = r->x + index * length * d;
@@ -97,7 +97,8 @@ add_squares (Refit * r, const RdLearnedModel * model,
 static gboolean
 fit_scales (Refit * r, const RdLearnedModel * model, guint set, GError ** error)
 {
-  const RdMatrix *analysis = rd_learned_model_analysis (model, set, error);
+  const RdPackedMatrix *analysis =
+      rd_learned_model_analysis (model, set, error);
   const gsize d = r->p->hidden_size;
   const gboolean fixed = r->p->networks != NULL && r->p->networks->set == set;
   g_autofree double *sum = g_new0 (double, d);

@@ -54,6 +54,7 @@ wanted_here (void)
 void
 st_openblas_restart (gchar ** argv)
 {
+  g_autofree gchar *self = NULL;
   const gchar *wanted;
 
   if (g_getenv (VARIABLE) != NULL)
@@ -62,7 +63,10 @@ st_openblas_restart (gchar ** argv)
   if (wanted == NULL)
     return;
   g_setenv (VARIABLE, wanted, TRUE);
-  execv ("/proc/self/exe", argv);
+  /* By its own path: the kernel names a process after the file. */
+  self = g_file_read_link ("/proc/self/exe", NULL);
+  if (self != NULL)
+    execv (self, argv);
   g_printerr ("warning: OpenBLAS takes its kernels for %s, slow on this CPU, "
       "and starting anew with others failed (%s): set " VARIABLE "=%s\n",
       openblas_get_corename (), g_strerror (errno), wanted);

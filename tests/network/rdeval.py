@@ -254,8 +254,8 @@ def test_errors():
 
 def test_refused():
     """What an element says of a stream that it does not take is what is told."""
-    found = run(f"--model={harness.SOURCE_ROOT}/models/files/tiny-english-1m.gguf", "--split=1", "--windows=1",
-                f"--codec={harness.SOURCE_ROOT}/codec/files/rdcodec-tiny-english-1m-split2.gguf", status=1)
+    found = run(f"--model={harness.SOURCE_ROOT}/models/files/tiny-english-4m.gguf", "--split=1", "--windows=1",
+                f"--codec={harness.SOURCE_ROOT}/codec/files/rdcodec-tiny-english-4m-split2.gguf", status=1)
     check("was made for Tiny English" in found.stderr and "did not come out" not in found.stderr, found.stderr)
 
 

@@ -120,7 +120,7 @@ test_matrix (void)
         m[i] = draw_float (rand);
       for (gsize i = 0; i < n * rows; i++)
         x[i] = draw_float (rand);
-      RdMatrix *matrix = rd_matrix_new (m, rows, cols);
+      RdPackedMatrix *matrix = rd_matrix_new (m, rows, cols);
       rd_matrix_unpack (matrix, again);
       g_assert_cmpmem (again, rows * cols * 4, m, rows * cols * 4);
       rd_matrix_apply (matrix, &factor, y);

@@ -12,8 +12,8 @@
 #include "tests/support/training-tools.h"
 
 #define N 200
-#define MODEL "models/files/tiny-english-1m.gguf"
-#define CODEC "codec/files/rdcodec-tiny-english-1m-split2.gguf"
+#define MODEL "models/files/tiny-english-4m.gguf"
+#define CODEC "codec/files/rdcodec-tiny-english-4m-split2.gguf"
 #define SPLIT 2
 
 typedef struct
