@@ -187,10 +187,10 @@ add_rows (Builder * b, guint number, const gchar * name, guint first,
     rd_matrix_shape (b->config, m, &outputs, &inputs);
     if (outputs == 0)
       continue;
-    parts[n] = (Part) {
-    outputs *inputs, block->matrices[m]};
-    biases[n++] = (Part) {
-    outputs, block->biases[m]};
+    parts[n].n = outputs * inputs;
+    parts[n].values = block->matrices[m];
+    biases[n].n = outputs;
+    biases[n++].values = block->biases[m];
   }
   return n == 0 || (add (b, weight, b->type, inputs, parts, n, error)
       && (!b->config->family->biases
