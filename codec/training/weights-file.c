@@ -52,8 +52,8 @@ find_fused (const Writing * w, const gchar * block, const gchar * suffix,
     gsize outputs, inputs;
 
     rd_matrix_shape (&w->weights->config, m, &outputs, &inputs);
-    parts[n] = (Part) {
-    find_values (w, name), vector ? outputs : outputs * inputs};
+    parts[n].values = find_values (w, name);
+    parts[n].n = vector ? outputs : outputs * inputs;
     if (parts[n++].values == NULL)
       return 0;
   }
@@ -70,8 +70,8 @@ find_parts (const Writing * w, const StTensor * tensor, Part * parts)
   if (fused != NULL && g_strv_length (words) == 4
       && strcmp (words[2], fused) == 0)
     return find_fused (w, words[1], words[3], parts);
-  parts[0] = (Part) {
-  find_values (w, tensor->name), tensor->ne[0] * tensor->ne[1]};
+  parts[0].values = find_values (w, tensor->name);
+  parts[0].n = tensor->ne[0] * tensor->ne[1];
   return parts[0].values != NULL ? 1 : 0;
 }
 
