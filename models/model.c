@@ -4,7 +4,7 @@
 
 #include "models/ids.h"
 #include "models/kernels/fpmode.h"
-#include "models/llama.h"
+#include "models/blocks.h"
 
 G_DEFINE_QUARK (st - model - error - quark, st_model_error)
 /* A caller that waits for its turn; lives on its stack. */
@@ -21,7 +21,7 @@ G_DEFINE_QUARK (st - model - error - quark, st_model_error)
        gchar *name;             /* when the file has none */
        gchar *id;
        StTokenizer *tokenizer;
-       StLlamaWeights weights;
+       StWeights weights;
        StModelAdapters *adapters;       /* or NULL */
        StPool *pool;
        gboolean deterministic;
@@ -31,7 +31,7 @@ G_DEFINE_QUARK (st - model - error - quark, st_model_error)
        GCond turn_changed;
        gboolean busy;
        GQueue turns;            /* Turn * */
-       StLlamaScratch scratch;
+       StScratch scratch;
      };
 
 /* How long a caller waits for its turn before it looks at its cancel flag. */
@@ -113,8 +113,8 @@ load (StModel * model, const gchar * path, const StModelOptions * options,
 {
   model->gguf = st_gguf_open (path, error);
   if (model->gguf == NULL
-      || !st_llama_config_read (model->gguf, &model->config, error)
-      || !st_llama_weights_read (model->gguf, &model->config, options,
+      || !st_config_read (model->gguf, &model->config, error)
+      || !st_weights_read (model->gguf, &model->config, options,
           &model->weights, error))
     return FALSE;
   if (model->config.name == NULL) {
@@ -153,8 +153,7 @@ st_model_adapt (StModel * model, StModelAdapters * adapters, GError ** error)
 {
   g_assert (model->adapters == NULL);
   model->adapters = st_model_adapters_ref (adapters);
-  return st_llama_weights_adapt (&model->weights, &model->config, adapters,
-      error);
+  return st_weights_adapt (&model->weights, &model->config, adapters, error);
 }
 
 StModel *
@@ -170,8 +169,8 @@ st_model_unref (StModel * model)
   if (!g_atomic_ref_count_dec (&model->refs))
     return;
   g_clear_pointer (&model->pool, st_pool_free);
-  st_llama_scratch_clear (&model->scratch);
-  st_llama_weights_clear (&model->weights);
+  st_scratch_clear (&model->scratch);
+  st_weights_clear (&model->weights);
   g_clear_pointer (&model->adapters, st_model_adapters_unref);
   g_clear_pointer (&model->tokenizer, st_tokenizer_unref);
   g_clear_pointer (&model->gguf, st_gguf_unref);
@@ -212,7 +211,7 @@ st_model_gguf (const StModel * model)
   return model->gguf;
 }
 
-const StLlamaWeights *
+const StWeights *
 st_model_weights (const StModel * model)
 {
   return &model->weights;
@@ -267,18 +266,18 @@ st_model_embed (StModel * model, const gint32 * ids, gsize n, float *x,
 static gsize
 chunk_rows (const StModel * model)
 {
-  return st_llama_chunk_rows (&model->config, model->weights.adapter_rank);
+  return st_chunk_rows (&model->config, model->weights.adapter_rank);
 }
 
 /* Waits for the model and prepares scratch memory for at most one chunk of @n rows; after TRUE, leave() must follow. Results must not
  * depend on the rounding or flush-to-zero mode of the calling thread. */
 static gboolean
-enter (StModel * model, gsize n, const gint * cancel, StLlamaRun * run,
+enter (StModel * model, gsize n, const gint * cancel, StRun * run,
     StFpMode * saved, GError ** error)
 {
   if (is_cancelled (cancel) || !begin_turn (model, cancel))
     return set_cancelled (error);
-  if (!st_llama_scratch_reserve (&model->scratch, &model->config,
+  if (!st_scratch_reserve (&model->scratch, &model->config,
           model->weights.adapter_rank, MIN (n, chunk_rows (model)), error)) {
     end_turn (model);
     return FALSE;
@@ -331,14 +330,14 @@ st_model_run_gated (StModel * model, StKvCache * cache, float *x, gsize n,
   /* The model is free for others between chunks: a long prompt does not stop another session's answer. */
   for (gsize done = 0; done < n; done += chunk) {
     gsize m = MIN (chunk, n - done);
-    StLlamaRun run;
+    StRun run;
     StFpMode saved;
     gboolean ok;
 
     if (!enter (model, m, cancel, &run, &saved, error))
       return FALSE;
     run.gates = gates != NULL ? gates + done : NULL;
-    ok = st_llama_forward (&run, cache, first + done,
+    ok = st_forward (&run, cache, first + done,
         x + done * model->config.hidden_size, m, regime);
     leave (model, saved);
     if (!ok)
@@ -368,13 +367,13 @@ st_model_logits (StModel * model, const float *x, gsize n, StRegime regime,
   }
   for (gsize done = 0; done < n; done += chunk) {
     gsize m = MIN (chunk, n - done);
-    StLlamaRun run;
+    StRun run;
     StFpMode saved;
     gboolean ok;
 
     if (!enter (model, m, cancel, &run, &saved, error))
       return FALSE;
-    ok = st_llama_logits (&run, x + done * model->config.hidden_size, m, regime,
+    ok = st_logits (&run, x + done * model->config.hidden_size, m, regime,
         logits + done * model->config.vocab_size);
     leave (model, saved);
     if (!ok)

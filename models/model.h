@@ -1,4 +1,4 @@
-/* A contiguous range of blocks of a llama-family model, its KV caches and its products. */
+/* A contiguous range of blocks of a model, its KV caches and its products. */
 #pragma once
 #include <glib.h>
 #include "models/adapters.h"
@@ -21,16 +21,23 @@ typedef enum
   ST_MODEL_ERROR_MEMORY,        /* an allocation or reservation failed */
 } StModelError;
 
+/** StFamily: models with the same kind of blocks (family.h). */
+typedef struct _StFamily StFamily;
+
 typedef struct
 {
-  const gchar *architecture;    /* "llama" */
+  const StFamily *family;
+  const gchar *architecture;    /* "llama", "gpt2" */
   const gchar *name;            /* general.name, or the file name */
   guint n_blocks;               /* of the whole model */
   guint hidden_size;            /* D */
-  guint n_heads, n_kv_heads, head_dim, rope_dim, ff_size;
+  guint n_heads, n_kv_heads, head_dim, ff_size;
   guint vocab_size;
   guint context_length;         /* trained */
-  gfloat rms_eps, rope_base;
+  gfloat norm_eps;
+  guint rope_dim;               /* of a head, rotated by position; 0: none */
+  gfloat rope_base;
+  gdouble rope_scale;           /* of positions */
 } StModelConfig;
 
 typedef struct
@@ -73,7 +80,8 @@ guint64 st_model_used_bytes (const StModel * model);
 
 /** StKvCache: keys and values of one session for the range's blocks; memory grows with the positions stored. */
 typedef struct _StKvCache StKvCache;
-/** @type ST_TYPE_F32 or ST_TYPE_F16; @context_size positions at most (0 = the model's trained context). */
+/** @type ST_TYPE_F32 or ST_TYPE_F16; @context_size positions at most (0 = the model's trained context; one with learned positions never has
+ * more than those). */
 StKvCache *st_kv_cache_new (StModel * model, guint context_size, StType type, GError ** error);
 void st_kv_cache_free (StKvCache * cache);
 guint st_kv_cache_length (const StKvCache * cache);
@@ -83,7 +91,8 @@ gsize st_kv_cache_position_bytes (const StKvCache * cache);
 /** FALSE when @length is beyond the end. */
 gboolean st_kv_cache_truncate (StKvCache * cache, guint length);
 
-/** st_model_embed: x (n x D) = embeddings of @ids. Error on an id out of range. */
+/** st_model_embed: x (n x D) = embeddings of @ids, whatever their positions: learned positions are added before block 0, where it is run. Error
+ * on an id out of range. */
 gboolean st_model_embed (StModel * model, const gint32 * ids, gsize n, float *x, GError ** error);
 /** st_model_run: x (n x D, in place) through the range's blocks, at positions st_kv_cache_length() ...; appends to the cache.
  * On error or cancel the cache keeps its old length and x is undefined. @cancel: polled atomically, may be NULL. Several threads may

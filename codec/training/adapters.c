@@ -16,19 +16,19 @@ static gboolean
 check_options (const StModelConfig * config, const RdAdaptersOptions * options,
     GError ** error)
 {
-  guint8 used = 0;
+  guint used = 0;
 
   for (guint i = 0; i < config->n_blocks; i++)
     used |= options->matrices[i];
+  used &= rd_matrices_of (config);
   if (options->rank > 0 && options->rank <= config->hidden_size
       && options->alpha > 0 && isfinite (options->alpha)
-      && (used & RD_ADAPTERS_ALL) != 0)
+      && used != 0)
     return TRUE;
   g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
       "adapters of rank %u (1..%u) and alpha %g (above 0) for %s",
       options->rank, config->hidden_size, (double) options->alpha,
-      (used & RD_ADAPTERS_ALL) != 0 ? "some matrices" :
-      "no matrix of any block");
+      used != 0 ? "some matrices" : "no matrix of any block");
   return FALSE;
 }
 
@@ -58,9 +58,11 @@ lay_out_group (RdAdapters * adapters, guint set, RdGroup group,
 static void
 lay_out (RdAdapters * adapters, const guint8 * matrices)
 {
+  const guint all = rd_matrices_of (&adapters->config);
+
   for (guint block = 0; block < adapters->config.n_blocks; block++) {
     for (guint group = 0; group < RD_N_GROUPS; group++)
-      lay_out_group (adapters, matrices[block], group,
+      lay_out_group (adapters, matrices[block] & all, group,
           &adapters->blocks[block][group]);
   }
 }
@@ -128,7 +130,7 @@ add_array (RdParameters * parameters, guint block, guint matrix,
   rd_parameters_add (parameters, name, values, rd_arena_padded (n), TRUE, 1.0f);
 }
 
-/* In the order of the arena. A group's V has the name of its first matrix. */
+/* In the order of the arena. A group's V has the name of its first matrix that the family has. */
 gsize
 rd_adapters_parameters (const RdAdapters * adapters, RdParameters * parameters)
 {
@@ -143,7 +145,8 @@ rd_adapters_parameters (const RdAdapters * adapters, RdParameters * parameters)
       if (g->n == 0)
         continue;
       rd_matrix_shape (&adapters->config, first, &outputs, &inputs);
-      add_array (parameters, block, first, "v", g->v, g->n * rank * inputs);
+      add_array (parameters, block, outputs > 0 ? first : first + 1, "v", g->v,
+          g->n * rank * inputs);
       for (guint i = 0; i < group_size (group); i++) {
         rd_matrix_shape (&adapters->config, first + i, &outputs, &inputs);
         if (g->u[i] != NULL)

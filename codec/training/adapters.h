@@ -9,7 +9,7 @@ typedef struct
   guint rank;                   /* r, 1 .. hidden size */
   float alpha;                  /* > 0 */
   guint64 seed;                 /* with block, matrix and place all that a start value depends on */
-  const guint8 *matrices;       /* (n_blocks of the whole model): sets of 1 << RdMatrix */
+  const guint8 *matrices;       /* (n_blocks of the whole model): sets of 1 << RdMatrix; what the family has not is left out */
 } RdAdaptersOptions;
 
 /** RD_ADAPTERS_ALL: every matrix of a block. */

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "codec/training/norm.h"
 #include "codec/training/ops.h"
+#include "models/family.h"
 #include "models/kernels/kernels.h"
 
 void
@@ -34,14 +36,16 @@ rd_block_kept_lay_out (RdBlockKept * kept, const RdWeights * weights,
   const gsize t = weights->max_tokens;
   const gsize queries = rd_weights_queries (weights);
   const gsize keys = rd_weights_keys (weights);
+  const gsize ff = weights->config.ff_size;
 
   kept->middle = rd_arena_take (arena, t, weights->config.hidden_size);
   kept->q = rd_arena_take (arena, t, queries);
   kept->k = rd_arena_take (arena, t, keys);
   kept->v = rd_arena_take (arena, t, keys);
   kept->attention = rd_arena_take (arena, t, queries);
-  kept->gate = rd_arena_take (arena, t, weights->config.ff_size);
-  kept->up = rd_arena_take (arena, t, weights->config.ff_size);
+  if (weights->config.family->gated)
+    kept->gate = rd_arena_take (arena, t, ff);
+  kept->up = rd_arena_take (arena, t, ff);
   for (guint i = 0; i < RD_N_GROUPS; i++)
     kept->low[i] = rd_arena_take (arena, t, (gsize) RD_GROUP_MAX * rank);
 }
@@ -72,11 +76,20 @@ rotate (const RdBlock * block, const float *sines, float *q, float *k)
       config->head_dim, config->rope_dim);
 }
 
+/* act (T, F): what the last matrix multiplies. */
 static void
-normalise (const RdBlock * block, const float *x, const float *weight, float *y)
+activate (const RdBlock * block, const RdBlockKept * kept, float *act)
 {
-  rd_norm (x, weight, block->t, block->weights->config.hidden_size,
-      block->weights->config.rms_eps, y);
+  const StModelConfig *config = &block->weights->config;
+  const gsize f = block->t * config->ff_size;
+
+  if (config->family->gated) {
+    memcpy (act, kept->gate, f * sizeof (float));
+    st_swiglu (act, kept->up, f);
+  } else {
+    memcpy (act, kept->up, f * sizeof (float));
+    st_gelu (act, f);
+  }
 }
 
 static RdAdapterPass
@@ -98,9 +111,13 @@ multiply (const RdBlock * block, RdGroup group, const float *x, float *low,
   for (guint m = first; m < rd_group_first[group + 1]; m++) {
     gsize outputs, inputs;
 
+    if (w->matrices[m] == NULL)
+      continue;
     rd_matrix_shape (&block->weights->config, m, &outputs, &inputs);
     rd_linear_by (block->weights->products, x, w->matrices[m], block->t,
         outputs, inputs, accumulate, y[m - first]);
+    if (w->biases[m] != NULL)
+      rd_bias (w->biases[m], block->t, outputs, y[m - first]);
   }
   if (block->adapters != NULL) {
     const RdAdapterPass pass = adapters_of (block, group);
@@ -116,13 +133,12 @@ rd_block_forward (const RdBlock * block, RdBlockKept * kept,
   const RdWeights *weights = block->weights;
   const RdBlockWeights *w = &weights->blocks[block->layer];
   const gsize d = block->t * weights->config.hidden_size;
-  const gsize f = block->t * weights->config.ff_size;
   const RdAttention attention = attention_of (block, kept, scratch);
   float *const qkv[] = { kept->q, kept->k, kept->v };
   float *const gate_up[] = { kept->gate, kept->up };
   float *norm = scratch->narrow[0], *act = scratch->wide[0];
 
-  normalise (block, kept->x, w->attn_norm, norm);
+  rd_norm_forward (weights, &w->attn_norm, kept->x, block->t, norm);
   multiply (block, RD_GROUP_QKV, norm, kept->low[RD_GROUP_QKV], FALSE, qkv);
   rotate (block, weights->sines, kept->q, kept->k);
   rd_attention (&attention, kept->attention);
@@ -130,11 +146,10 @@ rd_block_forward (const RdBlock * block, RdBlockKept * kept,
   multiply (block, RD_GROUP_O, kept->attention, kept->low[RD_GROUP_O], TRUE,
       &kept->middle);
 
-  normalise (block, kept->middle, w->ffn_norm, norm);
+  rd_norm_forward (weights, &w->ffn_norm, kept->middle, block->t, norm);
   multiply (block, RD_GROUP_GATE_UP, norm, kept->low[RD_GROUP_GATE_UP], FALSE,
       gate_up);
-  memcpy (act, kept->gate, f * sizeof (float));
-  st_swiglu (act, kept->up, f);
+  activate (block, kept, act);
   memcpy (y, kept->middle, d * sizeof (float));
   multiply (block, RD_GROUP_DOWN, act, kept->low[RD_GROUP_DOWN], TRUE, &y);
 }
@@ -148,6 +163,32 @@ typedef struct
   RdGradient *gradient;         /* may be NULL */
 } Backward;
 
+/* Where derivatives by weights are added to, or NULL. */
+static float *
+weights_gradient (const Backward * b)
+{
+  return b->gradient != NULL ? b->gradient->weights : NULL;
+}
+
+/* d_y by the outputs of matrix @m (which has some), and x, its input: derivatives by its values and biases. */
+static void
+add_gradient (const Backward * b, guint m, const float *x, const float *d_y)
+{
+  const RdWeights *weights = b->block->weights;
+  const RdBlockWeights *w = &weights->blocks[b->block->layer];
+  float *gradient = weights_gradient (b);
+  gsize outputs, inputs;
+
+  if (gradient == NULL)
+    return;
+  rd_matrix_shape (&weights->config, m, &outputs, &inputs);
+  rd_linear_backward_weight_by (weights->products, d_y, x, b->block->t, outputs,
+      inputs, rd_weights_gradient (weights, w->matrices[m], gradient));
+  if (w->biases[m] != NULL)
+    rd_bias_backward_weight (d_y, b->block->t, outputs,
+        rd_weights_gradient (weights, w->biases[m], gradient));
+}
+
 /* d_x from d_y[i] of a group's matrices, and what x, their input, is needed for: derivatives by weights. */
 static void
 multiply_backward (const Backward * b, RdGroup group, const float *x,
@@ -156,65 +197,57 @@ multiply_backward (const Backward * b, RdGroup group, const float *x,
   const RdWeights *weights = b->block->weights;
   const RdBlockWeights *w = &weights->blocks[b->block->layer];
   const guint first = rd_group_first[group];
-  RdGradient *gradient = b->gradient;
+  gboolean accumulate = FALSE;
 
   for (guint m = first; m < rd_group_first[group + 1]; m++) {
     const float *d = d_y[m - first];
     gsize outputs, inputs;
 
+    if (w->matrices[m] == NULL)
+      continue;
     rd_matrix_shape (&weights->config, m, &outputs, &inputs);
     rd_linear_backward_by (weights->products, d, w->matrices[m], b->block->t,
-        outputs, inputs, m > first, d_x);
-    if (gradient != NULL && gradient->weights != NULL)
-      rd_linear_backward_weight_by (weights->products, d, x, b->block->t,
-          outputs, inputs, rd_weights_gradient (weights, w->matrices[m],
-              gradient->weights));
+        outputs, inputs, accumulate, d_x);
+    add_gradient (b, m, x, d);
+    accumulate = TRUE;
   }
   if (b->block->adapters != NULL) {
     const RdAdapterPass pass = adapters_of (b->block, group);
 
     rd_adapters_backward (&pass, x, b->kept->low[group], d_y,
-        b->scratch->d_low, d_x, gradient);
+        b->scratch->d_low, d_x, b->gradient);
   }
-}
-
-/* d (T, D) += from d_norm, the derivative by the normalised x. */
-static void
-normalise_backward (const Backward * b, const float *x, const float *weight,
-    const float *d_norm, float *d)
-{
-  const RdWeights *weights = b->block->weights;
-  const gsize hidden = weights->config.hidden_size;
-  const float eps = weights->config.rms_eps;
-
-  rd_norm_backward (x, weight, d_norm, b->block->t, hidden, eps, TRUE, d);
-  if (b->gradient != NULL && b->gradient->weights != NULL)
-    rd_norm_backward_weight (x, d_norm, b->block->t, hidden, eps,
-        rd_weights_gradient (weights, weight, b->gradient->weights));
 }
 
 /* The second half: d by the output becomes d by kept->middle. */
 static void
 feed_forward_backward (const Backward * b, float *d)
 {
-  const RdBlockWeights *w = &b->block->weights->blocks[b->block->layer];
-  const gsize f = b->block->t * b->block->weights->config.ff_size;
+  const RdWeights *weights = b->block->weights;
+  const RdBlockWeights *w = &weights->blocks[b->block->layer];
+  const gsize f = b->block->t * weights->config.ff_size;
+  const gboolean gated = weights->config.family->gated;
   const RdBlockKept *kept = b->kept;
   float *d_norm = b->scratch->narrow[0], *norm = b->scratch->narrow[1];
-  float *d_gate = b->scratch->wide[0], *d_up = b->scratch->wide[1];
+  float *d_act = b->scratch->wide[0], *act = b->scratch->wide[1];
   const float *const d_out[] = { d };
-  const float *const d_gate_up[] = { d_gate, d_up };
+  /* With a gate, d_act becomes the derivative by it, and the one by up takes the place of act; else d_act becomes the one by up. */
+  const float *const d_gate_up[] = { gated ? d_act : NULL,
+    gated ? act : d_act
+  };
 
   if (b->gradient != NULL) {
-    /* The input of the last matrix stays until d_up takes its place. */
-    memcpy (d_up, kept->gate, f * sizeof (float));
-    st_swiglu (d_up, kept->up, f);
-    normalise (b->block, kept->middle, w->ffn_norm, norm);
+    activate (b->block, kept, act);
+    rd_norm_forward (weights, &w->ffn_norm, kept->middle, b->block->t, norm);
   }
-  multiply_backward (b, RD_GROUP_DOWN, d_up, d_out, d_gate);
-  st_swiglu_backward (kept->gate, kept->up, f, d_gate, d_up);
+  multiply_backward (b, RD_GROUP_DOWN, act, d_out, d_act);
+  if (gated)
+    st_swiglu_backward (kept->gate, kept->up, f, d_act, act);
+  else
+    st_gelu_backward (kept->up, f, d_act);
   multiply_backward (b, RD_GROUP_GATE_UP, norm, d_gate_up, d_norm);
-  normalise_backward (b, kept->middle, w->ffn_norm, d_norm, d);
+  rd_norm_back (weights, &w->ffn_norm, kept->middle, d_norm, b->block->t, TRUE,
+      d, weights_gradient (b));
 }
 
 /* The first half: d by kept->middle becomes d by kept->x. */
@@ -233,9 +266,10 @@ attention_backward (const Backward * b, float *d)
   rd_attention_backward (&attention, s->d_out, s->d_q, s->d_k, s->d_v);
   rotate (b->block, weights->back_sines, s->d_q, s->d_k);
   if (b->gradient != NULL)
-    normalise (b->block, b->kept->x, w->attn_norm, norm);
+    rd_norm_forward (weights, &w->attn_norm, b->kept->x, b->block->t, norm);
   multiply_backward (b, RD_GROUP_QKV, norm, d_qkv, d_norm);
-  normalise_backward (b, b->kept->x, w->attn_norm, d_norm, d);
+  rd_norm_back (weights, &w->attn_norm, b->kept->x, d_norm, b->block->t, TRUE,
+      d, weights_gradient (b));
 }
 
 void

@@ -1,4 +1,4 @@
-/* One llama block over the rows of a sequence, forward with what the backward pass needs, and backward. */
+/* One block over the rows of a sequence, forward with what the backward pass needs, and backward. */
 #pragma once
 #include "codec/training/adapters.h"
 
@@ -12,7 +12,7 @@ typedef struct
   float *q;                     /* (T, Q) rotated */
   float *k, *v;                 /* (T, K); k rotated */
   float *attention;             /* (T, Q) before the output matrix */
-  float *gate, *up;             /* (T, F) */
+  float *gate, *up;             /* (T, F); without a gate in the family nothing of it */
   float *low[RD_N_GROUPS];      /* (T, RD_GROUP_MAX * r) inside of the adapters; without adapters nothing */
 } RdBlockKept;
 

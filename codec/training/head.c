@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "codec/training/loss.h"
+#include "codec/training/norm.h"
 #include "codec/training/ops.h"
 #include "models/kernels/kernels.h"
 #include "models/sampler.h"
@@ -78,8 +79,7 @@ logits_of (const RdWeights * weights, const RdHeadScratch * scratch,
 {
   const gsize hidden = weights->config.hidden_size;
 
-  rd_norm (x, weights->output_norm, rows, hidden, weights->config.rms_eps,
-      scratch->norm);
+  rd_norm_forward (weights, &weights->output_norm, x, rows, scratch->norm);
   rd_linear_by (weights->products, scratch->norm, weights->output, rows,
       weights->config.vocab_size, hidden, FALSE, logits);
 }
@@ -141,20 +141,16 @@ head_backward (const RdWeights * weights, const RdHeadScratch * scratch,
 {
   const gsize hidden = weights->config.hidden_size;
   const gsize vocab = weights->config.vocab_size;
-  const float eps = weights->config.rms_eps;
-  const gboolean values = gradient != NULL && gradient->weights != NULL;
+  float *values = gradient != NULL ? gradient->weights : NULL;
 
-  if (values)
+  if (values != NULL)
     rd_linear_backward_weight_by (weights->products, scratch->logits,
         scratch->norm, rows, vocab, hidden, rd_weights_gradient (weights,
-            weights->output, gradient->weights));
+            weights->output, values));
   rd_linear_backward_by (weights->products, scratch->logits, weights->output,
       rows, vocab, hidden, FALSE, scratch->norm);
-  if (values)
-    rd_norm_backward_weight (y, scratch->norm, rows, hidden, eps,
-        rd_weights_gradient (weights, weights->output_norm, gradient->weights));
-  rd_norm_backward (y, weights->output_norm, scratch->norm, rows, hidden, eps,
-      FALSE, d);
+  rd_norm_back (weights, &weights->output_norm, y, scratch->norm, rows, FALSE,
+      d, values);
 }
 
 gboolean

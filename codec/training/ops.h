@@ -1,4 +1,4 @@
-/* Operations of a llama block over the rows of one sequence, forward and backward. T rows (tokens); matrices are row-major, weights
+/* Operations of blocks over the rows of one sequence, forward and backward. T rows (tokens); matrices are row-major, weights
  * (outputs, inputs). d_ names the derivative of the loss by what follows. Backward functions give derivatives by activations, those with
  * _weight in their name by weights. */
 #pragma once
@@ -23,6 +23,19 @@ void rd_norm (const float *x, const float *weight, gsize t, gsize d, float eps, 
 void rd_norm_backward (const float *x, const float *weight, const float *d_y, gsize t, gsize d, float eps, gboolean accumulate, float *d_x);
 /** rd_norm_backward_weight: d_weight (D) += from d_y (T, D). */
 void rd_norm_backward_weight (const float *x, const float *d_y, gsize t, gsize d, float eps, float *d_weight);
+
+/** rd_layer_norm: y (T, D) = LayerNorm of x (T, D) times weight (D) plus bias (D). */
+void rd_layer_norm (const float *x, const float *weight, const float *bias, gsize t, gsize d, float eps, float *y);
+/** rd_layer_norm_backward: d_x (T, D) = or += from d_y (T, D). d_x may be d_y if not accumulated. */
+void rd_layer_norm_backward (const float *x, const float *weight, const float *d_y, gsize t, gsize d, float eps, gboolean accumulate,
+    float *d_x);
+/** rd_layer_norm_backward_weight: d_weight (D) += from d_y (T, D). The derivative by the bias is rd_bias_backward_weight(). */
+void rd_layer_norm_backward_weight (const float *x, const float *d_y, gsize t, gsize d, float eps, float *d_weight);
+
+/** rd_bias: y (T, N) += bias (N) in each row. */
+void rd_bias (const float *bias, gsize t, gsize n, float *y);
+/** rd_bias_backward_weight: d_bias (N) += the rows of d_y (T, N). */
+void rd_bias_backward_weight (const float *d_y, gsize t, gsize n, float *d_bias);
 
 /** rd_rope: rotates x (T, n_heads * head_dim) in place, pairs (2i, 2i + 1), by the rows of cosines and sines (T, rope_dim / 2). The
  * backward pass is the same with the sines negated. */

@@ -12,6 +12,7 @@ struct _RdRange
   const RdAdapters *adapters;   /* may be NULL */
   guint first, n_layers;        /* of the weights' layers */
   gboolean output, recompute;
+  const float *positions;       /* learned ones, of a range from block 0 on; else NULL */
 
   gsize n;                      /* of the last forward pass */
   float gate;
@@ -83,14 +84,16 @@ rd_range_forward (RdRange * range, const float *x, gsize n, float gate,
     float *y, const gint * cancel, GError ** error)
 {
   const gsize hidden = range->weights->config.hidden_size;
+  float *first = range->n_layers > 0 ? range->kept[0].x : range->y;
 
   if (!rd_weights_check_length (range->weights, n, error)
       || !rd_states_check ("x", x, n, hidden, error))
     return FALSE;
   range->n = n;
   range->gate = gate;
-  memcpy (range->n_layers > 0 ? range->kept[0].x : range->y, x,
-      n * hidden * sizeof (float));
+  memcpy (first, x, n * hidden * sizeof (float));
+  if (range->positions != NULL)
+    st_add (first, range->positions, n * hidden);
   for (guint layer = 0; layer < range->n_layers; layer++) {
     const RdBlock block = block_of (range, layer);
 
@@ -139,6 +142,10 @@ rd_range_backward (RdRange * range, float *d, RdGradient * gradient,
           range->again);
     rd_block_backward (&block, &range->kept[layer], &range->block, d, gradient);
   }
+  if (range->positions != NULL && gradient != NULL && gradient->weights != NULL)
+    st_add (rd_weights_gradient (range->weights, range->positions,
+            gradient->weights), d,
+        range->n * range->weights->config.hidden_size);
   return TRUE;
 }
 
@@ -203,6 +210,8 @@ rd_range_new (const RdWeights * weights, const RdAdapters * adapters,
   range->n_layers = options->last_block - options->first_block;
   range->output = options->output;
   range->recompute = options->recompute;
+  if (options->first_block == 0 && range->n_layers > 0)
+    range->positions = weights->positions;
   range->kept = g_new0 (RdBlockKept, range->n_layers);
   lay_out (range);
   if (!rd_arena_allocate (&range->arena, "activations", error))

@@ -25,7 +25,7 @@ RdRange *rd_range_new (const RdWeights * weights, const RdAdapters * adapters, c
 void rd_range_free (RdRange * range);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdRange, rd_range_free)
 
-/** rd_embed: x (n, D) = embeddings of @ids. Errors (ST_MODEL_ERROR): RANGE if @weights have none; INPUT for an id out of the vocabulary. */
+/** rd_embed: x (n, D) = embeddings of @ids, whatever their positions: a range from block 0 on adds learned positions, as st_model_run() does. Errors (ST_MODEL_ERROR): RANGE if @weights have none; INPUT for an id out of the vocabulary. */
 gboolean rd_embed (const RdWeights * weights, const gint32 * ids, gsize n, float *x, GError ** error);
 /** rd_embed_backward: adds d (n, D), the derivative by those embeddings, to @gradient->weights. The ids are those of rd_embed(). */
 void rd_embed_backward (const RdWeights * weights, const gint32 * ids, gsize n, const float *d, const RdGradient * gradient);

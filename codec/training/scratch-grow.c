@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "codec/training/scratch-model.h"
+#include "models/family.h"
 
 /* ---- what can grow ---- */
 
@@ -11,6 +12,25 @@ fail (GError ** error, const gchar * what, guint from, guint to)
 {
   g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
       "a model with %s %u does not grow to one with %u", what, from, to);
+  return FALSE;
+}
+
+static gboolean
+check_family (const StModelConfig * from, const StModelConfig * to,
+    GError ** error)
+{
+  if (from->family != to->family) {
+    g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+        "a model of the %s family does not grow to one of the %s family",
+        from->architecture, to->architecture);
+    return FALSE;
+  }
+  if (!to->family->layer_norm || from->hidden_size == to->hidden_size)
+    return TRUE;
+  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+      "a model of the %s family grows in blocks and feed-forward size alone: "
+      "its norms take the mean over a hidden size of %u, not %u",
+      to->architecture, from->hidden_size, to->hidden_size);
   return FALSE;
 }
 
@@ -56,7 +76,8 @@ check (const RdWeights * from, const RdWeights * to, GError ** error)
         "the model to grow from has not one matrix for embedding and output");
     return FALSE;
   }
-  return check_vocabulary (from, to, error)
+  return check_family (&from->config, &to->config, error)
+      && check_vocabulary (from, to, error)
       && check_sizes (&from->config, &to->config, error);
 }
 
@@ -74,14 +95,23 @@ grow_matrix (const float *from, gsize from_rows, gsize from_cols, float *to,
         from_cols * sizeof (float));
 }
 
+/* The first of @n biases are the @from_n of @from, if there are such; the rest stays, or is zero. */
+static void
+grow_bias (const float *from, gsize from_n, float *to, gsize n, gboolean zero)
+{
+  if (to != NULL)
+    grow_matrix (from, from != NULL ? 1 : 0, from_n, to, 1, n, zero);
+}
+
 /* The mean square that a norm divides by is over more channels, of which the new ones are zero. */
 static void
-grow_norm (const float *from, gsize from_n, float *to, gsize n)
+grow_norm (const RdNorm * from, gsize from_n, const RdNorm * to, gsize n)
 {
   const float factor = (float) sqrt ((double) from_n / (double) n);
 
   for (gsize i = 0; i < from_n; i++)
-    to[i] = factor * from[i];
+    to->weight[i] = factor * from->weight[i];
+  grow_bias (from->bias, from_n, to->bias, n, FALSE);
 }
 
 static gboolean
@@ -97,8 +127,8 @@ grow_block (const RdWeights * from, const RdWeights * to, guint number)
   const RdBlockWeights *block = &to->blocks[number];
   const gsize n = from->config.hidden_size;
 
-  grow_norm (old->attn_norm, n, block->attn_norm, to->config.hidden_size);
-  grow_norm (old->ffn_norm, n, block->ffn_norm, to->config.hidden_size);
+  grow_norm (&old->attn_norm, n, &block->attn_norm, to->config.hidden_size);
+  grow_norm (&old->ffn_norm, n, &block->ffn_norm, to->config.hidden_size);
   for (guint m = 0; m < RD_N_MATRICES; m++) {
     gsize from_rows, from_cols, rows, cols;
 
@@ -106,6 +136,7 @@ grow_block (const RdWeights * from, const RdWeights * to, guint number)
     rd_matrix_shape (&to->config, m, &rows, &cols);
     grow_matrix (old->matrices[m], from_rows, from_cols, block->matrices[m],
         rows, cols, is_added (m));
+    grow_bias (old->biases[m], from_rows, block->biases[m], rows, is_added (m));
   }
 }
 
@@ -113,14 +144,28 @@ grow_block (const RdWeights * from, const RdWeights * to, guint number)
 static void
 silence_block (const RdWeights * weights, guint number)
 {
+  const RdBlockWeights *block = &weights->blocks[number];
+
   for (guint m = 0; m < RD_N_MATRICES; m++) {
     gsize rows, cols;
 
+    if (!is_added (m))
+      continue;
     rd_matrix_shape (&weights->config, m, &rows, &cols);
-    if (is_added (m))
-      memset (weights->blocks[number].matrices[m], 0,
-          rows * cols * sizeof (float));
+    grow_matrix (NULL, 0, 0, block->matrices[m], rows, cols, TRUE);
+    grow_bias (NULL, 0, block->biases[m], rows, TRUE);
   }
+}
+
+/* Positions beyond those of the smaller model stay. */
+static void
+grow_positions (const RdWeights * from, const RdWeights * to)
+{
+  const gsize old = from->config.context_length, n = to->config.context_length;
+
+  if (to->positions != NULL)
+    grow_matrix (from->positions, MIN (old, n), from->config.hidden_size,
+        to->positions, n, to->config.hidden_size, FALSE);
 }
 
 gboolean
@@ -140,6 +185,7 @@ rd_scratch_model_grow (RdWeights * weights, const RdWeights * from,
   }
   grow_matrix (from->embedding, from->config.vocab_size, from_hidden,
       weights->embedding, weights->config.vocab_size, hidden, TRUE);
-  grow_norm (from->output_norm, from_hidden, weights->output_norm, hidden);
+  grow_positions (from, weights);
+  grow_norm (&from->output_norm, from_hidden, &weights->output_norm, hidden);
   return TRUE;
 }

@@ -6,10 +6,11 @@
 #include <glib/gstdio.h>
 
 #include "codec/training/checks.h"
+#include "models/family.h"
 #include "models/sampler.h"
 
 #define DEVIATION 0.02
-#define RMS_EPSILON 1e-5f
+#define NORM_EPSILON 1e-5f
 #define ROPE_BASE 10000.0f
 /* They keep every product of two sizes, and the file, within reason. */
 #define MAX_SIZE (1u << 16)
@@ -17,18 +18,40 @@
 
 /* ---- sizes ---- */
 
+static const StFamily *
+family_of (const RdScratchShape * shape)
+{
+  return st_family_find (shape->family != NULL ? shape->family : "llama");
+}
+
+static gboolean
+check_family (const RdScratchShape * shape, GError ** error)
+{
+  g_autofree gchar *names = st_family_names ();
+
+  if (family_of (shape) != NULL)
+    return TRUE;
+  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+      "there is no family '%s'; there are: %s", shape->family, names);
+  return FALSE;
+}
+
 static gboolean
 check_heads (const RdScratchShape * shape, GError ** error)
 {
+  const gboolean rotary = !family_of (shape)->positions;
+
   if (shape->hidden_size % shape->n_heads == 0
-      && shape->hidden_size / shape->n_heads % 2 == 0
-      && shape->n_heads % shape->n_kv_heads == 0)
+      && (!rotary || shape->hidden_size / shape->n_heads % 2 == 0)
+      && (rotary ? shape->n_heads % shape->n_kv_heads == 0 :
+          shape->n_heads == shape->n_kv_heads))
     return TRUE;
   g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
       "%u heads with %u for keys and values and a hidden size of %u: a head "
-      "needs an even share of the hidden size, and as many heads must share "
-      "each of those for keys and values", shape->n_heads, shape->n_kv_heads,
-      shape->hidden_size);
+      "needs an %sshare of the hidden size, and %s", shape->n_heads,
+      shape->n_kv_heads, shape->hidden_size, rotary ? "even " : "equal ",
+      rotary ? "as many heads must share each of those for keys and values" :
+      "keys and values of its own");
   return FALSE;
 }
 
@@ -52,7 +75,8 @@ gboolean
 rd_scratch_shape_check (const RdScratchShape * shape, StType type,
     GError ** error)
 {
-  return rd_check_number ("hidden size", shape->hidden_size, 2, MAX_SIZE, error)
+  return check_family (shape, error)
+      && rd_check_number ("hidden size", shape->hidden_size, 2, MAX_SIZE, error)
       && rd_check_number ("blocks", shape->n_blocks, 1, MAX_BLOCKS, error)
       && rd_check_number ("heads", shape->n_heads, 1, shape->hidden_size, error)
       && rd_check_number ("heads for keys and values", shape->n_kv_heads, 1,
@@ -69,13 +93,16 @@ rd_scratch_shape_check (const RdScratchShape * shape, StType type,
 static StModelConfig
 make_config (const RdScratchShape * shape)
 {
+  const StFamily *family = family_of (shape);
   const guint head_dim = shape->hidden_size / shape->n_heads;
 
   return (StModelConfig) {
-  .n_blocks = shape->n_blocks,.hidden_size = shape->hidden_size,.n_heads =
+  .family = family,.architecture = family->architecture,.n_blocks =
+        shape->n_blocks,.hidden_size = shape->hidden_size,.n_heads =
         shape->n_heads,.n_kv_heads = shape->n_kv_heads,.head_dim =
-        head_dim,.rope_dim = head_dim,.ff_size = shape->ff_size,.vocab_size =
-        shape->vocabulary,.context_length = shape->context_length,};
+        head_dim,.rope_dim = family->positions ? 0 : head_dim,.ff_size =
+        shape->ff_size,.vocab_size = shape->vocabulary,.context_length =
+        shape->context_length,};
 }
 
 /* ---- writing ---- */
@@ -88,36 +115,65 @@ typedef struct
   GPtrArray *blobs;             /* tensors' bytes, until the file is written */
 } Builder;
 
-/* One row is a norm. */
+/* @rows 0: a vector. */
 static gboolean
-add (Builder * b, const gchar * name, gsize rows, gsize cols, GError ** error)
+add (Builder * b, const gchar * name, const gchar * suffix, gsize rows,
+    gsize cols, GError ** error)
 {
   const guint64 ne[] = { cols, rows };
-  g_autofree gchar *full = g_strconcat (name, ".weight", NULL);
-  float *data = g_new0 (float, rows * cols);
+  g_autofree gchar *full = g_strconcat (name, suffix, NULL);
+  float *data = g_new0 (float, MAX (rows, 1) * cols);
 
   g_ptr_array_add (b->blobs, data);
   return st_gguf_writer_add_tensor (b->writer, full, ST_TYPE_F32,
-      rows == 1 ? 1 : 2, ne, data, error);
+      rows == 0 ? 1 : 2, ne, data, error);
+}
+
+/* Where the family has biases. */
+static gboolean
+add_bias (Builder * b, const gchar * name, gsize n, GError ** error)
+{
+  return !b->config->family->biases || add (b, name, ".bias", 0, n, error);
+}
+
+static gboolean
+add_norm (Builder * b, const gchar * name, GError ** error)
+{
+  const gsize hidden = b->config->hidden_size;
+
+  return add (b, name, ".weight", 0, hidden, error)
+      && add_bias (b, name, hidden, error);
+}
+
+/* Matrices @first .. @end - 1 of a block, which have the same input, as one tensor @name; nothing if the family has none of them. */
+static gboolean
+add_rows (Builder * b, guint number, const gchar * name, guint first,
+    guint end, GError ** error)
+{
+  g_autofree gchar *full = g_strdup_printf ("blk.%u.%s", number, name);
+  gsize rows = 0, outputs, inputs = 0;
+
+  for (guint m = first; m < end; m++) {
+    rd_matrix_shape (b->config, m, &outputs, &inputs);
+    rows += outputs;
+  }
+  return rows == 0 || (add (b, full, ".weight", rows, inputs, error)
+      && add_bias (b, full, rows, error));
 }
 
 static gboolean
 add_block (Builder * b, guint number, GError ** error)
 {
-  const gsize hidden = b->config->hidden_size;
+  const gchar *fused = b->config->family->fused_qkv;
   g_autofree gchar *attn_norm = g_strdup_printf ("blk.%u.attn_norm", number);
   g_autofree gchar *ffn_norm = g_strdup_printf ("blk.%u.ffn_norm", number);
 
-  if (!add (b, attn_norm, 1, hidden, error)
-      || !add (b, ffn_norm, 1, hidden, error))
+  if (!add_norm (b, attn_norm, error) || !add_norm (b, ffn_norm, error)
+      || (fused && !add_rows (b, number, fused, RD_MATRIX_Q, RD_MATRIX_O,
+              error)))
     return FALSE;
-  for (guint m = 0; m < RD_N_MATRICES; m++) {
-    g_autofree gchar *name =
-        g_strdup_printf ("blk.%u.%s", number, rd_matrix_name (m));
-    gsize outputs, inputs;
-
-    rd_matrix_shape (b->config, m, &outputs, &inputs);
-    if (!add (b, name, outputs, inputs, error))
+  for (guint m = fused ? RD_MATRIX_O : RD_MATRIX_Q; m < RD_N_MATRICES; m++) {
+    if (!add_rows (b, number, rd_matrix_name (m), m, m + 1, error))
       return FALSE;
   }
   return TRUE;
@@ -126,42 +182,63 @@ add_block (Builder * b, guint number, GError ** error)
 static gboolean
 add_tensors (Builder * b, GError ** error)
 {
-  const gsize hidden = b->config->hidden_size;
+  const StModelConfig *config = b->config;
+  const gsize hidden = config->hidden_size;
 
-  for (guint i = 0; i < b->config->n_blocks; i++) {
+  for (guint i = 0; i < config->n_blocks; i++) {
     if (!add_block (b, i, error))
       return FALSE;
   }
-  return add (b, "token_embd", b->config->vocab_size, hidden, error)
-      && add (b, "output_norm", 1, hidden, error);
+  return add (b, "token_embd", ".weight", config->vocab_size, hidden, error)
+      && (!config->family->positions || add (b, "position_embd", ".weight",
+          config->context_length, hidden, error))
+      && add_norm (b, "output_norm", error);
+}
+
+static gchar *
+full_key (const StModelConfig * config, const gchar * key)
+{
+  return g_strconcat (config->architecture, ".", key, NULL);
+}
+
+static void
+set_uint (StGgufWriter * w, const StModelConfig * config, const gchar * key,
+    guint value)
+{
+  g_autofree gchar *full = full_key (config, key);
+
+  st_gguf_writer_set_uint32 (w, full, value);
+}
+
+static void
+set_float (StGgufWriter * w, const StModelConfig * config, const gchar * key,
+    gfloat value)
+{
+  g_autofree gchar *full = full_key (config, key);
+
+  st_gguf_writer_set_float (w, full, value);
 }
 
 static void
 set_architecture (StGgufWriter * w, const StModelConfig * config,
     const gchar * name)
 {
-  const struct
-  {
-    const gchar *key;
-    guint value;
-  } sizes[] = {
-    {"llama.block_count", config->n_blocks},
-    {"llama.context_length", config->context_length},
-    {"llama.embedding_length", config->hidden_size},
-    {"llama.feed_forward_length", config->ff_size},
-    {"llama.attention.head_count", config->n_heads},
-    {"llama.attention.head_count_kv", config->n_kv_heads},
-    {"llama.rope.dimension_count", config->rope_dim},
-    {"llama.vocab_size", config->vocab_size},
-  };
-
-  st_gguf_writer_set_string (w, "general.architecture", "llama");
+  st_gguf_writer_set_string (w, "general.architecture", config->architecture);
   st_gguf_writer_set_string (w, "general.name", name);
-  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
-    st_gguf_writer_set_uint32 (w, sizes[i].key, sizes[i].value);
-  st_gguf_writer_set_float (w, "llama.rope.freq_base", ROPE_BASE);
-  st_gguf_writer_set_float (w, "llama.attention.layer_norm_rms_epsilon",
-      RMS_EPSILON);
+  set_uint (w, config, "block_count", config->n_blocks);
+  set_uint (w, config, "context_length", config->context_length);
+  set_uint (w, config, "embedding_length", config->hidden_size);
+  set_uint (w, config, "feed_forward_length", config->ff_size);
+  set_uint (w, config, "attention.head_count", config->n_heads);
+  set_uint (w, config, "attention.head_count_kv", config->n_kv_heads);
+  if (config->rope_dim > 0)
+    set_uint (w, config, "rope.dimension_count", config->rope_dim);
+  set_uint (w, config, "vocab_size", config->vocab_size);
+  if (config->rope_dim > 0)
+    set_float (w, config, "rope.freq_base", ROPE_BASE);
+  set_float (w, config, config->family->layer_norm ?
+      "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
+      NORM_EPSILON);
 }
 
 StModel *
@@ -210,10 +287,10 @@ fill_matrix (const RdWeights * weights, float *matrix, gsize n,
 }
 
 static void
-fill_norm (float *norm, gsize n)
+fill_norm (const RdNorm * norm, gsize n)
 {
   for (gsize i = 0; i < n; i++)
-    norm[i] = 1.0f;
+    norm->weight[i] = 1.0f;
 }
 
 void
@@ -224,17 +301,22 @@ rd_scratch_model_fill (RdWeights * weights, guint64 seed)
   const double added = DEVIATION / sqrt (2.0 * config->n_blocks);
 
   for (guint i = 0; i < weights->n_layers; i++) {
-    fill_norm (weights->blocks[i].attn_norm, hidden);
-    fill_norm (weights->blocks[i].ffn_norm, hidden);
+    fill_norm (&weights->blocks[i].attn_norm, hidden);
+    fill_norm (&weights->blocks[i].ffn_norm, hidden);
     for (guint m = 0; m < RD_N_MATRICES; m++) {
       gsize outputs, inputs;
 
       rd_matrix_shape (config, m, &outputs, &inputs);
+      if (outputs == 0)
+        continue;
       fill_matrix (weights, weights->blocks[i].matrices[m], outputs * inputs,
           m == RD_MATRIX_O || m == RD_MATRIX_DOWN ? added : DEVIATION, seed);
     }
   }
   fill_matrix (weights, weights->embedding,
       (gsize) config->vocab_size * hidden, DEVIATION, seed);
-  fill_norm (weights->output_norm, hidden);
+  if (weights->positions != NULL)
+    fill_matrix (weights, weights->positions,
+        (gsize) config->context_length * hidden, DEVIATION, seed);
+  fill_norm (&weights->output_norm, hidden);
 }

@@ -212,12 +212,16 @@ describe (const RdScratch * s)
   const RdScratchOptions *o = s->options;
   const RdScratchShape *shape = &o->shape;
   const gboolean f32 = o->products == RD_PRODUCTS_F32;
+  const gboolean other = shape->family != NULL
+      && strcmp (shape->family, "llama") != 0;
 
   return
-      g_strdup_printf ("text %s, hidden %u, blocks %u, heads %u, kv-heads %u, "
+      g_strdup_printf
+      ("%s%stext %s, hidden %u, blocks %u, heads %u, kv-heads %u, "
       "ff %u, context %u, vocabulary %u, length %" G_GSIZE_FORMAT ", batch %"
       G_GSIZE_FORMAT ", warmup %" G_GUINT64_FORMAT
       ", rate %g, weight-decay %g, seed %" G_GUINT64_FORMAT "%s%s%s%s",
+      other ? shape->family : "", other ? " family, " : "",
       rd_corpus_id (s->corpus), shape->hidden_size, shape->n_blocks,
       shape->n_heads, shape->n_kv_heads, shape->ff_size, shape->context_length,
       shape->vocabulary, o->length, o->batch, o->warmup, o->rate,

@@ -2,11 +2,13 @@
 
 #include <string.h>
 
+#include "models/family.h"
 #include "models/gguf/gguf-writer.h"
 
 #define FILE_TYPE "general.file_type"
 /* Keys of a part of a model, which speak of the original's tensors. */
 #define PART_KEYS "split."
+#define POSITIONS "position_embd.weight"
 
 typedef struct
 {
@@ -16,6 +18,13 @@ typedef struct
   StType type;                  /* of matrices */
   GPtrArray *blobs;             /* tensors' bytes, until the file is written */
 } Writing;
+
+/* Part of a tensor. */
+typedef struct
+{
+  const float *values;
+  gsize n;
+} Part;
 
 static const float *
 find_values (const Writing * w, const gchar * name)
@@ -29,16 +38,59 @@ find_values (const Writing * w, const gchar * name)
   return NULL;
 }
 
-static gboolean
-add_values (const Writing * w, const StTensor * tensor, const float *values,
-    GError ** error)
+/* @suffix: "weight" or "bias". */
+static guint
+find_fused (const Writing * w, const gchar * block, const gchar * suffix,
+    Part * parts)
 {
-  const StType type = tensor->n_dims == 1 ? ST_TYPE_F32 : w->type;
+  const gboolean vector = strcmp (suffix, "bias") == 0;
+  guint n = 0;
+
+  for (guint m = RD_MATRIX_Q; m <= RD_MATRIX_V; m++) {
+    g_autofree gchar *name = g_strdup_printf ("blk.%s.%s.%s", block,
+        rd_matrix_name (m), suffix);
+    gsize outputs, inputs;
+
+    rd_matrix_shape (&w->weights->config, m, &outputs, &inputs);
+    parts[n].values = find_values (w, name);
+    parts[n].n = vector ? outputs : outputs * inputs;
+    if (parts[n++].values == NULL)
+      return 0;
+  }
+  return n;
+}
+
+/* What @tensor holds of the weights, one after the other; returns how many parts, 0 if it is not trained. */
+static guint
+find_parts (const Writing * w, const StTensor * tensor, Part * parts)
+{
+  const gchar *fused = w->weights->config.family->fused_qkv;
+  g_auto (GStrv) words = g_strsplit (tensor->name, ".", 0);
+
+  if (fused != NULL && g_strv_length (words) == 4
+      && strcmp (words[2], fused) == 0)
+    return find_fused (w, words[1], words[3], parts);
+  parts[0].values = find_values (w, tensor->name);
+  parts[0].n = tensor->ne[0] * tensor->ne[1];
+  return parts[0].values != NULL ? 1 : 0;
+}
+
+/* Vectors and learned positions stay as exact as they are. */
+static StType
+type_of (const Writing * w, const StTensor * tensor)
+{
+  return tensor->n_dims == 1 || strcmp (tensor->name, POSITIONS) == 0 ?
+      ST_TYPE_F32 : w->type;
+}
+
+static gboolean
+add_values (const Writing * w, const StTensor * tensor, const Part * parts,
+    guint n_parts, GError ** error)
+{
+  const StType type = type_of (w, tensor);
   const gsize cols = tensor->ne[0];
-  const gsize rows = tensor->n_dims == 1 ? 1 : tensor->ne[1];
   const guint block = st_type_traits (type)->block_size;
-  gsize row_bytes;
-  guint8 *data;
+  guint8 *data, *at;
 
   if (cols % block != 0) {
     g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
@@ -46,12 +98,12 @@ add_values (const Writing * w, const StTensor * tensor, const float *values,
         "%u", tensor->name, cols, st_type_traits (type)->name, block);
     return FALSE;
   }
-  row_bytes = st_type_row_bytes (type, cols);
-  data = g_malloc_n (rows, row_bytes);
+  at = data = g_malloc (st_type_row_bytes (type, cols * tensor->ne[1]));
   g_ptr_array_add (w->blobs, data);
-  for (gsize row = 0; row < rows; row++)
-    st_type_from_float (type, values + row * cols, data + row * row_bytes,
-        cols);
+  for (guint i = 0; i < n_parts; i++) {
+    st_type_from_float (type, parts[i].values, at, parts[i].n);
+    at += st_type_row_bytes (type, parts[i].n);
+  }
   return st_gguf_writer_add_tensor (w->writer, tensor->name, type,
       tensor->n_dims, tensor->ne, data, error);
 }
@@ -64,9 +116,10 @@ add_tensors (const Writing * w, GError ** error)
 
   for (guint64 i = 0; i < st_gguf_n_tensors (gguf); i++) {
     const StTensor *tensor = st_gguf_tensor (gguf, i);
-    const float *values = find_values (w, tensor->name);
+    Part parts[RD_GROUP_MAX];
+    const guint n = find_parts (w, tensor, parts);
 
-    if (values != NULL ? !add_values (w, tensor, values, error) :
+    if (n > 0 ? !add_values (w, tensor, parts, n, error) :
         !st_gguf_writer_copy_tensor (w->writer, gguf, tensor, error))
       return FALSE;
   }

@@ -15,7 +15,7 @@ typedef enum
   RD_MATRIX_Q,                  /* (Q, D) */
   RD_MATRIX_K, RD_MATRIX_V,     /* (K, D) */
   RD_MATRIX_O,                  /* (D, Q) */
-  RD_MATRIX_GATE, RD_MATRIX_UP, /* (F, D) */
+  RD_MATRIX_GATE, RD_MATRIX_UP, /* (F, D); only gated families have a gate */
   RD_MATRIX_DOWN,               /* (D, F) */
   RD_N_MATRICES
 } RdMatrix;
@@ -34,16 +34,25 @@ typedef enum
 /** rd_group_first: matrices rd_group_first[g] .. rd_group_first[g + 1] - 1 are group g. */
 extern const guint8 rd_group_first[RD_N_GROUPS + 1];
 
-/** Shape of @matrix and its name in a GGUF file ("attn_q"). */
+/** Shape of @matrix, no outputs if the family has none such, and its name in a GGUF file ("attn_q"). */
 void rd_matrix_shape (const StModelConfig * config, RdMatrix matrix, gsize * outputs, gsize * inputs);
 const gchar *rd_matrix_name (RdMatrix matrix);
 /** rd_matrix_full_name: the same of block @block of the model ("blk.3.attn_q.weight"); free it. */
 gchar *rd_matrix_full_name (guint block, RdMatrix matrix);
+/** rd_matrices_of: the set of 1 << RdMatrix that the blocks of the family have. */
+guint rd_matrices_of (const StModelConfig * config);
+
+/** RdNorm: (D) each; @bias is NULL in families without. */
+typedef struct
+{
+  float *weight, *bias;
+} RdNorm;
 
 typedef struct
 {
-  float *attn_norm, *ffn_norm;  /* (D) */
-  float *matrices[RD_N_MATRICES];
+  RdNorm attn_norm, ffn_norm;
+  float *matrices[RD_N_MATRICES];       /* NULL: the family has none such */
+  float *biases[RD_N_MATRICES]; /* (outputs); NULL: none */
 } RdBlockWeights;
 
 typedef struct
@@ -54,7 +63,8 @@ typedef struct
   guint n_layers;
   RdBlockWeights *blocks;       /* (n_layers), owned */
   float *embedding;             /* (V, D), V = vocabulary; NULL if the model was opened without */
-  float *output_norm;           /* (D); NULL if the model was opened without output head */
+  float *positions;             /* (context, D) learned ones; NULL if the family has none or block 0 is not among the blocks */
+  RdNorm output_norm;           /* NULL if the model was opened without output head */
   float *output;                /* (V, D); @embedding if it is there and the model ties them; NULL without output head */
   gsize n_values;               /* floats of all of the above, which begin the arena's memory, zeros between them included */
   gsize max_tokens;

@@ -40,12 +40,16 @@ typedef struct
 
   void (*rms_norm) (const float *x, const float *weight, gsize n, float eps,
       float *y);
+  void (*layer_norm) (const float *x, const float *weight, const float *bias,
+      gsize n, float eps, float *y);
   void (*rope) (float *x, gsize n_heads, gsize head_dim, gsize rope_dim,
       const float *cos_table, const float *sin_table, gboolean interleaved);
   void (*swiglu) (float *gate, const float *up, gsize n);
   /* See st_swiglu_backward(). */
   void (*swiglu_backward) (const float *gate, const float *up, gsize n,
       float *d, float *d_up);
+  void (*gelu) (float *x, gsize n);
+  void (*gelu_backward) (const float *x, gsize n, float *d);
   void (*add) (float *x, const float *y, gsize n);
   /* y (n) += sum of factors[i] * w[i * ldw ...] (n), i < k: each element one chain of multiply-adds over ascending i. */
   void (*add_rows) (float *y, const float *w, gsize ldw, const float *factors, gsize k, gsize n);

@@ -34,6 +34,16 @@ st_rms_norm (const float *x, const float *weight, gsize n, float eps, float *y)
 }
 
 void
+st_layer_norm (const float *x, const float *weight, const float *bias, gsize n,
+    float eps, float *y)
+{
+  const StFpMode mode = st_fp_enter ();
+
+  st_isa ()->layer_norm (x, weight, bias, n, eps, y);
+  st_fp_leave (mode);
+}
+
+void
 st_rope (float *x, gsize n_heads, gsize head_dim, gsize rope_dim,
     const float *cos_table, const float *sin_table, gboolean interleaved)
 {
@@ -60,6 +70,24 @@ st_swiglu_backward (const float *gate, const float *up, gsize n, float *d,
   const StFpMode mode = st_fp_enter ();
 
   st_isa ()->swiglu_backward (gate, up, n, d, d_up);
+  st_fp_leave (mode);
+}
+
+void
+st_gelu (float *x, gsize n)
+{
+  const StFpMode mode = st_fp_enter ();
+
+  st_isa ()->gelu (x, n);
+  st_fp_leave (mode);
+}
+
+void
+st_gelu_backward (const float *x, gsize n, float *d)
+{
+  const StFpMode mode = st_fp_enter ();
+
+  st_isa ()->gelu_backward (x, n, d);
   st_fp_leave (mode);
 }
 

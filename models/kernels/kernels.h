@@ -64,6 +64,9 @@ void st_floats_to_half (const float *src, guint16 * dst, gsize n);
 /** st_rms_norm: y = x / sqrt (mean (x^2) + eps) * weight, one row of @n. y may be x. */
 void st_rms_norm (const float *x, const float *weight, gsize n, float eps, float *y);
 
+/** st_layer_norm: y = (x - mean (x)) / sqrt (variance (x) + eps) * weight + bias, one row of @n (Ba et al. 2016). y may be x. */
+void st_layer_norm (const float *x, const float *weight, const float *bias, gsize n, float eps, float *y);
+
 /** st_rope: rotates @n_heads heads of @head_dim at @x in place by cos/sin (head_dim / 2 each, for this row's position).
  * @interleaved: pairs (2i, 2i+1) as in GGUF llama files; else (i, i + dim/2). */
 void st_rope (float *x, gsize n_heads, gsize head_dim, gsize rope_dim, const float *cos_table, const float *sin_table,
@@ -71,10 +74,14 @@ void st_rope (float *x, gsize n_heads, gsize head_dim, gsize rope_dim, const flo
 
 /** st_swiglu: gate[i] = silu (gate[i]) * up[i]. */
 void st_swiglu (float *gate, const float *up, gsize n);
+/** st_gelu: x[i] = gelu (x[i]) in its form with tanh (Hendrycks and Gimpel 2016), which GPT-2 has. */
+void st_gelu (float *x, gsize n);
 /** st_add: x[i] += y[i]. */
 void st_add (float *x, const float *y, gsize n);
 /** st_swiglu_backward: derivatives of out = st_swiglu (gate, up). @d: in by out, out by gate. @d_up: out, by up. For training. */
 void st_swiglu_backward (const float *gate, const float *up, gsize n, float *d, float *d_up);
+/** st_gelu_backward: @d: in by st_gelu (x), out by x. For training. */
+void st_gelu_backward (const float *x, gsize n, float *d);
 /** st_log_softmax_at: log-sum-exp of @n logits (double accumulators, fixed order). */
 gdouble st_log_sum_exp (const float *logits, gsize n);
 /** st_softmax: @n logits become probabilities, in place. Returns their log-sum-exp (of a float sum). For training. */

@@ -94,6 +94,35 @@ rms_norm (const float *x, const float *weight, gsize n, float eps, float *y)
     y[i] = x[i] * scale * weight[i];
 }
 
+static float
+sum_of (const float *x, gsize n)
+{
+  vf total = v_zero ();
+  gsize i = 0;
+
+  for (; i + VL <= n; i += VL)
+    total = v_add (total, v_load (x + i));
+  if (i < n)
+    total = v_add (total, v_load_n (x + i, n - i));
+  return v_sum (total);
+}
+
+/* The variance is that of the differences from the mean, which cancel nothing. */
+static void
+layer_norm (const float *x, const float *weight, const float *bias, gsize n,
+    float eps, float *y)
+{
+  const float mean = sum_of (x, n) / (float) n;
+  float sum, scale;
+
+  for (gsize i = 0; i < n; i++)
+    y[i] = x[i] - mean;
+  dot_rows (1, FALSE, y, n, y, n, &sum);
+  scale = 1.0f / sqrtf (sum / (float) n + eps);
+  for (gsize i = 0; i < n; i++)
+    y[i] = y[i] * scale * weight[i] + bias[i];
+}
+
 static void
 rope (float *x, gsize n_heads, gsize head_dim, gsize rope_dim,
     const float *cos_table, const float *sin_table, gboolean interleaved)
@@ -200,6 +229,61 @@ swiglu_backward (const float *gate, const float *up, gsize n, float *d,
   }
 }
 
+/* 1 + tanh (u) is twice the sigmoid s of 2 u = 2 sqrt (2 / pi) (x + 0.044715 x^3): gelu = x * s. */
+#define GELU_LINEAR 1.5957691216057308f
+#define GELU_CUBIC 0.07135481282553225f
+
+V_INLINE vf
+gelu_sigmoid (vf x)
+{
+  const vf one = v_set1 (1.0f);
+  const vf slope = v_fma (v_mul (x, x), v_set1 (GELU_CUBIC),
+      v_set1 (GELU_LINEAR));
+
+  return v_div (one, v_add (one, v_exp (v_sub (v_zero (), v_mul (x, slope)))));
+}
+
+static void
+gelu (float *x, gsize n)
+{
+  gsize i = 0;
+
+  for (; i + VL <= n; i += VL) {
+    const vf v = v_load (x + i);
+
+    v_store (x + i, v_mul (v, gelu_sigmoid (v)));
+  }
+  if (i < n) {
+    const vf v = v_load_n (x + i, n - i);
+
+    v_store_n (x + i, v_mul (v, gelu_sigmoid (v)), n - i);
+  }
+}
+
+/* gelu' = s + gelu * (1 - s) * (2 u)'. */
+V_INLINE vf
+gelu_backward_vector (vf x, vf d)
+{
+  const vf s = gelu_sigmoid (x);
+  const vf slope = v_fma (v_mul (x, x), v_set1 (3.0f * GELU_CUBIC),
+      v_set1 (GELU_LINEAR));
+  const vf bend = v_mul (v_mul (v_mul (x, s), v_sub (v_set1 (1.0f), s)), slope);
+
+  return v_mul (d, v_add (s, bend));
+}
+
+static void
+gelu_backward (const float *x, gsize n, float *d)
+{
+  gsize i = 0;
+
+  for (; i + VL <= n; i += VL)
+    v_store (d + i, gelu_backward_vector (v_load (x + i), v_load (d + i)));
+  if (i < n)
+    v_store_n (d + i, gelu_backward_vector (v_load_n (x + i, n - i),
+            v_load_n (d + i, n - i)), n - i);
+}
+
 static void
 add (float *x, const float *y, gsize n)
 {
@@ -285,10 +369,13 @@ const StIsa ST_ISA (isa) = {
   .to_half = ST_ISA (to_half),
   .dot = ST_ISA (dot),
   .rms_norm = rms_norm,
+  .layer_norm = layer_norm,
   .rope = rope,
   .add_rows = add_rows,
   .swiglu = swiglu,
   .swiglu_backward = swiglu_backward,
+  .gelu = gelu,
+  .gelu_backward = gelu_backward,
   .add = add,
   .scale = scale,
   .log_sum_exp = log_sum_exp,

@@ -3,14 +3,15 @@
 #include <stdlib.h>
 
 #include "codec/training/scratch.h"
+#include "models/family.h"
 #include "pipelines/eval/progress.h"
 #include "pipelines/rdtrain/tool.h"
 
 static const gchar summary[] =
-    "Trains a small language model of the llama family on TEXT, its vocabulary "
-    "(byte-pair\nencoding) included, and writes it to OUTPUT as GGUF. TEXT is "
-    "a file or a folder with\nfiles *.txt (and folders of such); --text may "
-    "be given several times.";
+    "Trains a small language model on TEXT, its vocabulary (byte-pair encoding) "
+    "included, and\nwrites it to OUTPUT as GGUF. TEXT is a file or a folder "
+    "with files *.txt (and folders\nof such); --text may be given several "
+    "times.";
 static const gchar description[] =
     "Example:\n"
     "  rdtrain from-scratch --text novels --held-out other-novels --vocabulary "
@@ -23,11 +24,14 @@ static const gchar description[] =
     "Exit status: 0 written, 1 an error (OUTPUT is left as it was), 2 wrong "
     "usage,\n130 interrupted.";
 
+/* A number that the family decides on if it is not given. */
+#define BY_FAMILY G_MININT
+
 /* What the command line says. */
 typedef struct
 {
-  gchar *output, *grow, *name, *type, *windows, *windows_model, *license;
-  gchar *sources, *products;
+  gchar *family, *output, *grow, *name, *type, *windows, *windows_model;
+  gchar *license, *sources, *products;
   gchar *checkpoint;
   gchar **texts, **held_out;
   gint hidden, blocks, heads, kv_heads, ff, vocabulary, context;
@@ -55,6 +59,23 @@ on_progress (const RdScratchProgress * progress, gpointer user_data)
 
 /* ---- arguments ---- */
 
+/* A llama has two heads for keys and values, a GPT-2 as many as others, and 4 times its hidden size between the matrices. */
+static gboolean
+set_by_family (Arguments * a, GError ** error)
+{
+  const StFamily *family = st_family_find (a->family ? a->family : "llama");
+  g_autofree gchar *names = st_family_names ();
+  g_autofree gchar *message = g_strconcat ("--family is one of: ", names, NULL);
+
+  if (family == NULL)
+    return rdtrain_fail_usage (error, message);
+  if (a->kv_heads == BY_FAMILY)
+    a->kv_heads = family->fused_qkv ? a->heads : 2;
+  if (a->ff == BY_FAMILY)
+    a->ff = family->gated ? 704 : CLAMP (a->hidden, 1, G_MAXINT / 4) * 4;
+  return TRUE;
+}
+
 static gboolean
 check_numbers (const Arguments * a, GError ** error)
 {
@@ -76,7 +97,7 @@ check_numbers (const Arguments * a, GError ** error)
 }
 
 static gboolean
-check_arguments (const Arguments * a, gint argc, GError ** error)
+check_arguments (Arguments * a, gint argc, GError ** error)
 {
   if (argc != 1 || a->output == NULL || a->texts == NULL)
     return rdtrain_fail_usage (error,
@@ -85,7 +106,7 @@ check_arguments (const Arguments * a, gint argc, GError ** error)
     return rdtrain_fail_usage (error,
         "--exclude-windows=JSON has ids of some model: --windows-model=MODEL "
         "says what they stand for, and neither is of use alone");
-  return check_numbers (a, error);
+  return set_by_family (a, error) && check_numbers (a, error);
 }
 
 /* Whole steps for at least so many tokens. */
@@ -105,7 +126,7 @@ set_options (const Arguments * a, RdScratchOptions * options, GError ** error)
   *options = (RdScratchOptions) {
     .shape = { (guint) a->hidden, (guint) a->blocks, (guint) a->heads,
       (guint) a->kv_heads, (guint) a->ff, (guint) a->context,
-      (guint) a->vocabulary
+      (guint) a->vocabulary, a->family
   },.name = a->name ? a->name : "tiny",.texts =
         (const gchar * const *) a->texts,.held_out =
         (const gchar * const *) a->held_out,.held_out_sequences =
@@ -172,12 +193,15 @@ static void
 add_model_entries (GOptionContext * context, Arguments * a)
 {
   const GOptionEntry entries[] = {
+    {"family", 0, 0, G_OPTION_ARG_STRING, &a->family,
+        "What kind of blocks it has: llama or gpt2 (llama)", "NAME"},
     {"hidden", 0, 0, G_OPTION_ARG_INT, &a->hidden, "Hidden size (256)", "N"},
     {"blocks", 0, 0, G_OPTION_ARG_INT, &a->blocks, "Blocks (8)", "N"},
     {"heads", 0, 0, G_OPTION_ARG_INT, &a->heads, "Attention heads (4)", "N"},
     {"kv-heads", 0, 0, G_OPTION_ARG_INT, &a->kv_heads,
-        "Heads for keys and values (2)", "N"},
-    {"ff", 0, 0, G_OPTION_ARG_INT, &a->ff, "Feed-forward size (704)", "N"},
+        "Heads for keys and values (2; gpt2: as many as --heads)", "N"},
+    {"ff", 0, 0, G_OPTION_ARG_INT, &a->ff,
+        "Feed-forward size (704; gpt2: 4 times --hidden)", "N"},
     {"vocabulary", 0, 0, G_OPTION_ARG_INT, &a->vocabulary,
         "Tokens of the vocabulary, 257 or more (2048)", "N"},
     {"context", 0, 0, G_OPTION_ARG_INT, &a->context,
@@ -255,6 +279,7 @@ make_context (Arguments * a)
 static void
 arguments_clear (Arguments * a)
 {
+  g_free (a->family);
   g_free (a->output);
   g_free (a->grow);
   g_free (a->name);
@@ -294,9 +319,9 @@ int
 rdtrain_from_scratch (gint argc, gchar ** argv)
 {
   Arguments arguments = {.hidden = 256,.blocks = 8,.heads = 4,.kv_heads =
-        2,.ff = 704,.vocabulary = 2048,.context = 512,.length = 512,.batch =
-        4,.held_out_sequences = 64,.rate = 0.002,.decay = 0.25,.weight_decay =
-        0.1
+        BY_FAMILY,.ff = BY_FAMILY,.vocabulary = 2048,.context = 512,.length =
+        512,.batch = 4,.held_out_sequences = 64,.rate = 0.002,.decay =
+        0.25,.weight_decay = 0.1
   };
   const int status = run (argc, argv, &arguments);
 

@@ -2,7 +2,7 @@
  * llama-bench's pp and tg measure. Prints one line of JSON. See compare-llama-cpp for the comparison. */
 #include <stdlib.h>
 
-#include "models/llama.h"
+#include "models/blocks.h"
 
 typedef struct
 {
@@ -23,13 +23,15 @@ make_adapters (const StModelConfig * config, gsize rank)
 {
   StModelAdapters *adapters = st_model_adapters_new ();
 
-  for (guint i = 0; i < config->n_blocks * ST_LLAMA_MATRICES; i++) {
+  for (guint i = 0; i < config->n_blocks * ST_BLOCK_MATRICES; i++) {
     g_autofree gchar *name = g_strdup_printf ("blk.%u.%s.weight",
-        i / ST_LLAMA_MATRICES, st_llama_matrix_name (i % ST_LLAMA_MATRICES));
+        i / ST_BLOCK_MATRICES, st_block_matrix_name (i % ST_BLOCK_MATRICES));
     g_autofree float *values = NULL;
     gsize outputs, inputs;
 
-    st_llama_matrix_shape (config, i % ST_LLAMA_MATRICES, &outputs, &inputs);
+    st_block_matrix_shape (config, i % ST_BLOCK_MATRICES, &outputs, &inputs);
+    if (outputs == 0)
+      continue;
     values = g_new (float, rank * MAX (outputs, inputs));
     for (gsize k = 0; k < rank * MAX (outputs, inputs); k++)
       values[k] = (float) (k % 7) / 512 - 3.0f / 512;

@@ -6,7 +6,7 @@
 #include "elements/transformerhead/gsttransformerhead.h"
 #include "elements/transformertail/gsttransformertail.h"
 
-static gchar *models[3];
+static gchar *models[4];
 
 void
 st_elements_init (int *argc, char **argv[])
@@ -19,6 +19,7 @@ st_elements_init (int *argc, char **argv[])
   st_tiny_path ();
   st_tiny_ending_path ();
   st_tiny_other_path ();
+  st_tiny_gpt2_path ();
 }
 
 int
@@ -62,6 +63,14 @@ st_tiny_other_path (void)
   StTinyModelOptions options = {.seed = 7 };
 
   return tiny (2, &options);
+}
+
+const gchar *
+st_tiny_gpt2_path (void)
+{
+  StTinyModelOptions options = {.gpt2 = TRUE };
+
+  return tiny (3, &options);
 }
 
 StTokenizer *

@@ -20,6 +20,8 @@ const gchar *st_tiny_path (void);
 const gchar *st_tiny_ending_path (void);
 /** One with other weights. */
 const gchar *st_tiny_other_path (void);
+/** One of the GPT-2 family. */
+const gchar *st_tiny_gpt2_path (void);
 /** The tokenizer of the tiny model, owned. */
 StTokenizer *st_tiny_tokenizer (void);
 

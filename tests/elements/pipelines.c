@@ -8,11 +8,11 @@
 #define TAIL "transformertail model=%1$s "
 
 static gchar *
-hello (guint n)
+hello (const gchar * model, guint n)
 {
   g_autoptr (GArray) ids = st_encode ("Hello");
 
-  return st_expected_text (st_tiny_path (), (gint32 *) ids->data, ids->len, n);
+  return st_expected_text (model, (gint32 *) ids->data, ids->len, n);
 }
 
 static void
@@ -47,14 +47,16 @@ GST_START_TEST (cut_anywhere)
     SOURCE "! tee ! transformerhead model=%1$s ! identity silent=true ! " TAIL
         "! fakesink name=out",
   };
-  g_autofree gchar *want = hello (30);
+  const gchar *models[] = { st_tiny_path (), st_tiny_gpt2_path () };
 
-  for (guint i = 0; i < G_N_ELEMENTS (lines); i++) {
+  for (guint i = 0; i < 2 * G_N_ELEMENTS (lines); i++) {
+    const gchar *model = models[i / G_N_ELEMENTS (lines)];
+    g_autofree gchar *want = hello (model, 30);
     StRun run;
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    st_run (&run, lines[i], st_tiny_path ());
+    st_run (&run, lines[i % G_N_ELEMENTS (lines)], model);
 #pragma GCC diagnostic pop
     expect_text (&run, want);
     const GstStructure *turn = st_run_message (&run, "transformertail-turn");
@@ -70,7 +72,7 @@ GST_END_TEST;
 GST_START_TEST (a_context_that_fills_up)
 {
   g_autoptr (GArray) ids = st_encode ("Hello");
-  g_autofree gchar *want = hello (16 - ids->len + 1);
+  g_autofree gchar *want = hello (st_tiny_path (), 16 - ids->len + 1);
 
   for (guint where = 0; where < 2; where++) {
     StRun run;
@@ -131,7 +133,7 @@ GST_END_TEST;
 
 GST_START_TEST (two_sources_share_a_model)
 {
-  g_autofree gchar *want = hello (30);
+  g_autofree gchar *want = hello (st_tiny_path (), 30);
   g_autoptr (GArray) ids = st_encode ("World");
   g_autofree gchar *other = st_expected_text (st_tiny_path (),
       (gint32 *) ids->data, ids->len, 30);
@@ -177,7 +179,7 @@ GST_END_TEST;
 
 GST_START_TEST (several_sinks_preroll)
 {
-  g_autofree gchar *want = hello (1);
+  g_autofree gchar *want = hello (st_tiny_path (), 1);
   g_autoptr (GArray) ids = st_encode ("Hello");
   g_autofree gchar *path = NULL;
   gint fd = g_file_open_tmp ("ids-XXXXXX", &path, NULL);
@@ -201,7 +203,7 @@ GST_END_TEST;
 
 GST_START_TEST (hidden_states_through_a_file)
 {
-  g_autofree gchar *want = hello (1);
+  g_autofree gchar *want = hello (st_tiny_path (), 1);
   g_autofree gchar *path = NULL;
   gint fd = g_file_open_tmp ("states-XXXXXX", &path, NULL);
   StRun run;
@@ -365,7 +367,7 @@ GST_END_TEST;
 
 GST_START_TEST (stopping_and_starting_again)
 {
-  g_autofree gchar *want = hello (5);
+  g_autofree gchar *want = hello (st_tiny_path (), 5);
   g_autofree gchar *line =
       g_strdup_printf ("tokensrc model=%s prompt=Hello max-tokens=5 "
       "temperature=0 ! transformerhead model=%s ! transformertail model=%s "

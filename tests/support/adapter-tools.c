@@ -1,24 +1,26 @@
 #include "tests/support/adapter-tools.h"
 
-#include "models/llama.h"
+#include "models/blocks.h"
 
 void
 rd_test_adapt (RdLearnedParameters * parameters, const StModelConfig * config,
     guint rank, gdouble size, guint32 seed)
 {
-  const guint n = config->n_blocks * ST_LLAMA_MATRICES;
-  g_autofree RdTestMatrix *matrices = g_new (RdTestMatrix, n);
+  const guint all = config->n_blocks * ST_BLOCK_MATRICES;
+  g_autofree RdTestMatrix *matrices = g_new (RdTestMatrix, all);
+  guint n = 0;
   g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
 
-  for (guint i = 0; i < n; i++) {
-    gchar *name = g_strdup_printf ("blk.%u.%s.weight", i / ST_LLAMA_MATRICES,
-        st_llama_matrix_name (i % ST_LLAMA_MATRICES));
+  for (guint i = 0; i < all; i++) {
+    gchar *name = g_strdup_printf ("blk.%u.%s.weight", i / ST_BLOCK_MATRICES,
+        st_block_matrix_name (i % ST_BLOCK_MATRICES));
     gsize outputs, inputs;
 
-    st_llama_matrix_shape (config, i % ST_LLAMA_MATRICES, &outputs, &inputs);
-    matrices[i] = (RdTestMatrix) {
-    name, (guint) inputs, (guint) outputs};
+    st_block_matrix_shape (config, i % ST_BLOCK_MATRICES, &outputs, &inputs);
     g_ptr_array_add (names, name);
+    if (outputs > 0)
+      matrices[n++] = (RdTestMatrix) {
+      name, (guint) inputs, (guint) outputs};
   }
   rd_test_adapters (parameters, matrices, n, rank, size, seed);
 }

@@ -1,4 +1,4 @@
-/* Writes the tiny test model: make-tiny-model [--type=F32|F16|Q8_0] [--untied] [--ends] [--seed=N] FILE */
+/* Writes the tiny test model: make-tiny-model [--type=F32|F16|Q8_0] [--untied] [--gpt2] [--ends] [--seed=N] FILE */
 #include "tests/support/tiny-model.h"
 
 static gboolean
@@ -26,6 +26,8 @@ main (int argc, char **argv)
         "F32|F16|Q8_0"},
     {"untied", 0, 0, G_OPTION_ARG_NONE, &options.untied,
         "Give the output a matrix of its own", NULL},
+    {"gpt2", 0, 0, G_OPTION_ARG_NONE, &options.gpt2,
+        "Of the GPT-2 family", NULL},
     {"ends", 0, 0, G_OPTION_ARG_NONE, &options.ends,
         "Let <|im_end|> be generated", NULL},
     {"seed", 0, 0, G_OPTION_ARG_INT64, &seed, "Seed of the weights", "N"},

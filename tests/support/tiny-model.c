@@ -1,4 +1,4 @@
-/* A tiny llama with pseudo-random weights and a byte-level BPE tokenizer. */
+/* A tiny model with pseudo-random weights and a byte-level BPE tokenizer. */
 #include "tests/support/tiny-model.h"
 #include "models/gguf/gguf-writer.h"
 
@@ -97,10 +97,45 @@ add_matrix (Builder * b, guint block, const gchar * name, gsize cols,
 }
 
 static gboolean
+add_vector (Builder * b, const gchar * name, gsize n, float mean,
+    GError ** error)
+{
+  return add (b, name, ST_TYPE_F32, n, 1, random_values (b, n, mean, 0.1f),
+      error);
+}
+
+static gboolean
 add_norm (Builder * b, const gchar * name, GError ** error)
 {
-  return add (b, name, ST_TYPE_F32, ST_TINY_HIDDEN, 1,
-      random_values (b, ST_TINY_HIDDEN, 1.0f, 0.1f), error);
+  return add_vector (b, name, ST_TINY_HIDDEN, 1.0f, error);
+}
+
+static gboolean
+add_bias (Builder * b, guint block, const gchar * name, gsize n,
+    GError ** error)
+{
+  g_autofree gchar *full = g_strdup_printf ("blk.%u.%s.bias", block, name);
+
+  return add_vector (b, full, n, 0.0f, error);
+}
+
+/* What GPT-2 has, beside the norms' weights. */
+static gboolean
+add_gpt2_block (Builder * b, guint block, GError ** error)
+{
+  const gsize d = ST_TINY_HIDDEN, ff = ST_TINY_FF;
+  const float keep = 0.125f, sharp = 0.25f;
+
+  return add_bias (b, block, "attn_norm", d, error)
+      && add_bias (b, block, "ffn_norm", d, error)
+      && add_matrix (b, block, "attn_qkv", d, 3 * d, sharp, error)
+      && add_bias (b, block, "attn_qkv", 3 * d, error)
+      && add_matrix (b, block, "attn_output", d, d, sharp, error)
+      && add_bias (b, block, "attn_output", d, error)
+      && add_matrix (b, block, "ffn_up", d, ff, keep, error)
+      && add_bias (b, block, "ffn_up", ff, error)
+      && add_matrix (b, block, "ffn_down", ff, d, keep, error)
+      && add_bias (b, block, "ffn_down", d, error);
 }
 
 static gboolean
@@ -115,6 +150,9 @@ add_block (Builder * b, guint block, GError ** error)
   /* 1 / sqrt (64) keeps the variance. Twice that in the attention makes it look at few positions, so that generated text varies. */
   const float keep = 0.125f, sharp = 0.25f;
 
+  if (b->options->gpt2)
+    return add_norm (b, attn_norm, error) && add_norm (b, ffn_norm, error)
+        && add_gpt2_block (b, block, error);
   return add_norm (b, attn_norm, error)
       && add_matrix (b, block, "attn_q", d, d, sharp, error)
       && add_matrix (b, block, "attn_k", d, kv, sharp, error)
@@ -222,6 +260,29 @@ set_architecture (StGgufWriter * w)
   st_gguf_writer_set_uint32 (w, "llama.vocab_size", ST_TINY_VOCAB);
 }
 
+static void
+set_gpt2_architecture (StGgufWriter * w)
+{
+  st_gguf_writer_set_string (w, "general.architecture", "gpt2");
+  st_gguf_writer_set_string (w, "general.name", "Tiny test GPT-2");
+  st_gguf_writer_set_uint32 (w, "gpt2.block_count", ST_TINY_BLOCKS);
+  st_gguf_writer_set_uint32 (w, "gpt2.context_length", ST_TINY_POSITIONS);
+  st_gguf_writer_set_uint32 (w, "gpt2.embedding_length", ST_TINY_HIDDEN);
+  st_gguf_writer_set_uint32 (w, "gpt2.feed_forward_length", ST_TINY_FF);
+  st_gguf_writer_set_uint32 (w, "gpt2.attention.head_count", ST_TINY_HEADS);
+  st_gguf_writer_set_float (w, "gpt2.attention.layer_norm_epsilon", 1e-5f);
+}
+
+/* What only GPT-2 has outside of the blocks. */
+static gboolean
+add_gpt2_ends (Builder * b, GError ** error)
+{
+  return add (b, "position_embd.weight", ST_TYPE_F32, ST_TINY_HIDDEN,
+      ST_TINY_POSITIONS, random_values (b,
+          (gsize) ST_TINY_POSITIONS * ST_TINY_HIDDEN, 0.0f, 0.1f), error)
+      && add_vector (b, "output_norm.bias", ST_TINY_HIDDEN, 0.0f, error);
+}
+
 static gboolean
 build (Builder * b, GError ** error)
 {
@@ -232,7 +293,10 @@ build (Builder * b, GError ** error)
         "the tiny model is written as F32, F16 or Q8_0 only");
     return FALSE;
   }
-  set_architecture (b->writer);
+  if (b->options->gpt2)
+    set_gpt2_architecture (b->writer);
+  else
+    set_architecture (b->writer);
   set_tokenizer (b->writer);
   if (!add_vocabulary (b, "token_embd.weight", error))
     return FALSE;
@@ -241,6 +305,7 @@ build (Builder * b, GError ** error)
       return FALSE;
   }
   return add_norm (b, "output_norm.weight", error)
+      && (!b->options->gpt2 || add_gpt2_ends (b, error))
       && (!b->options->untied || add_vocabulary (b, "output.weight", error));
 }
 

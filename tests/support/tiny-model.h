@@ -1,4 +1,4 @@
-/* A tiny model of the llama architecture for tests that need one at once and without network. */
+/* A tiny model of the llama or the GPT-2 family for tests that need one at once and without network. */
 #pragma once
 #include <glib.h>
 #include "models/gguf/gguf.h"
@@ -12,6 +12,7 @@ G_BEGIN_DECLS
 #define ST_TINY_HEAD_DIM 16
 #define ST_TINY_FF 128
 #define ST_TINY_CONTEXT 4096
+#define ST_TINY_POSITIONS 512   /* learned ones, the context of the GPT-2 family */
 #define ST_TINY_VOCAB 320       /* 3 special tokens, 256 bytes, 61 merges */
 #define ST_TINY_BYTE_TOKEN 3    /* id of the first byte token */
 
@@ -20,6 +21,7 @@ typedef struct
 {
   StType type;                  /* of the matrices: F32, F16 or Q8_0; norms are always F32 */
   gboolean untied;              /* an output matrix of its own */
+  gboolean gpt2;                /* of that family, with ST_TINY_POSITIONS and as many key heads as query heads */
   gboolean ends;                /* <|im_end|> may be generated greedily; else only text tokens are */
   guint64 seed;
 } StTinyModelOptions;

@@ -210,15 +210,18 @@ run_everything (StPool * pool, const float *x, float *out)
   memcpy (out + 3 * n, x, n * sizeof (float));
   st_add (out + 3 * n, x + n, n);
   st_get_row (&w, 3, out + 4 * n);
+  st_layer_norm (x, x + n, x + 2 * n, n, 1e-20f, out + 5 * n);
+  memcpy (out + 6 * n, x, n * sizeof (float));
+  st_gelu (out + 6 * n, n);
   /* As it is: a conversion here would round in the caller's mode. */
   sum = st_log_sum_exp (x, n);
-  memcpy (out + 5 * n, &sum, sizeof sum);
+  memcpy (out + 7 * n, &sum, sizeof sum);
 }
 
 static void
 test_modes (void)
 {
-  const gsize n = 64, total = 3 * n * n + 5 * n + 2;
+  const gsize n = 64, total = 3 * n * n + 7 * n + 2;
   static const int roundings[] = { FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO };
 
   for (guint threads = 1; threads <= 2; threads++) {

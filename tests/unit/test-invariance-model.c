@@ -115,13 +115,16 @@ check_pieces (const gchar * path, const gint32 * ids, gsize n,
   result_clear (&expected);
 }
 
+/* All types of both families. */
 static void
 check_tiny_pieces (StRegime regime, const gsize * pieces, gsize n_pieces)
 {
   const StType types[] = { ST_TYPE_F32, ST_TYPE_F16, ST_TYPE_Q8_0 };
 
-  for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
-    StTinyModelOptions options = {.type = types[i],.untied = i == 1 };
+  for (guint i = 0; i < 2 * G_N_ELEMENTS (types); i++) {
+    StTinyModelOptions options = {.type = types[i % 3],.untied = i % 3 == 1,
+      .gpt2 = i >= 3
+    };
     g_autofree gchar *path = st_tiny_model_temp (&options);
 
     check_pieces (path, tiny_ids, N_TOKENS, pieces, n_pieces, regime,
@@ -165,9 +168,9 @@ test_real_model (void)
 
 /* Truncating and running the same tokens again, after others were there, gives the same. */
 static void
-test_truncate_redo (void)
+check_truncate_redo (const StTinyModelOptions * options)
 {
-  g_autofree gchar *path = st_tiny_model_temp (NULL);
+  g_autofree gchar *path = st_tiny_model_temp (options);
   const gsize keep = 75, rest = 60;
   StTestChain chain;
   Result first, again;
@@ -195,6 +198,15 @@ test_truncate_redo (void)
   g_unlink (path);
 }
 
+static const StTinyModelOptions gpt2 = {.gpt2 = TRUE };
+
+static void
+test_truncate_redo (void)
+{
+  check_truncate_redo (NULL);
+  check_truncate_redo (&gpt2);
+}
+
 /* Runs a prompt and some steps through the chain. */
 static void
 run_both_regimes (StTestChain * chain, const gint32 * ids, Result * r)
@@ -208,10 +220,10 @@ run_both_regimes (StTestChain * chain, const gint32 * ids, Result * r)
 }
 
 static void
-test_cuts (void)
+check_cuts (const StTinyModelOptions * options)
 {
   const gint cuts[][3] = { {1}, {2}, {3}, {1, 2}, {1, 3}, {2, 3} };
-  g_autofree gchar *path = st_tiny_model_temp (NULL);
+  g_autofree gchar *path = st_tiny_model_temp (options);
   StTestChain whole;
   Result expected;
 
@@ -234,6 +246,13 @@ test_cuts (void)
   result_clear (&expected);
   st_test_chain_close (&whole);
   g_unlink (path);
+}
+
+static void
+test_cuts (void)
+{
+  check_cuts (NULL);
+  check_cuts (&gpt2);
 }
 
 typedef struct

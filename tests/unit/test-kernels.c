@@ -207,6 +207,37 @@ test_rms_norm (gconstpointer data)
   }
 }
 
+/* Values far from 0: a variance as mean of squares minus square of the mean would have few bits left. */
+static void
+test_layer_norm (gconstpointer data)
+{
+  const StIsa *isa = data;
+
+  for (gsize n = 2; n < 600; n += 1 + n / 5) {
+    g_autofree float *x = st_test_floats (n);
+    g_autofree float *weight = st_test_floats (n);
+    g_autofree float *bias = st_test_floats (n);
+    g_autofree float *y = g_new (float, n + 1);
+    const float offset = n % 2 ? 100.0f : 0.0f;
+    gdouble mean = 0, sum = 0;
+
+    y[n] = CANARY;
+    for (gsize i = 0; i < n; i++) {
+      x[i] += offset;
+      mean += x[i] / (gdouble) n;
+    }
+    for (gsize i = 0; i < n; i++)
+      sum += (x[i] - mean) * (x[i] - mean);
+    isa->layer_norm (x, weight, bias, n, 1e-2f, y);
+    for (gsize i = 0; i < n; i++)
+      st_test_near (y[i], (x[i] - mean) / sqrt (sum / (gdouble) n + 1e-2)
+          * weight[i] + bias[i], n % 2 ? 3e-4 : 4e-6);
+    g_assert_cmpfloat (y[n], ==, CANARY);
+    isa->layer_norm (x, weight, bias, n, 1e-2f, x);
+    g_assert_cmpmem (x, n * sizeof (float), y, n * sizeof (float));
+  }
+}
+
 static void
 test_rope (gconstpointer data)
 {
@@ -352,6 +383,77 @@ test_swiglu_backward (gconstpointer data)
   g_assert_cmpfloat (by_up[1], ==, 200.0f);
 }
 
+#define GELU_SCALE 0.79788456080286535588       /* sqrt (2 / pi) */
+
+static void
+test_gelu (gconstpointer data)
+{
+  const StIsa *isa = data;
+  float edges[] = { 0.0f, 200.0f, -200.0f, 3e30f, -3e30f, NAN };
+
+  for (gsize n = 1; n < 70; n++) {
+    g_autofree float *x = st_test_floats (n + 1);
+    g_autofree float *old = NULL;
+
+    for (gsize i = 0; i < n; i++)
+      x[i] *= 6;
+    x[n] = CANARY;
+    old = g_memdup2 (x, n * sizeof (float));
+    isa->gelu (x, n);
+    for (gsize i = 0; i < n; i++) {
+      const gdouble v = old[i];
+
+      st_test_near (x[i], 0.5 * v * (1 + tanh (GELU_SCALE * (v
+                      + 0.044715 * v * v * v))), 1e-6);
+    }
+    g_assert_cmpfloat (x[n], ==, CANARY);
+    /* A value's bits do not depend on where it stands. */
+    for (gsize i = 0; i < n; i++) {
+      isa->gelu (&old[i], 1);
+      g_assert_cmpmem (&old[i], sizeof (float), &x[i], sizeof (float));
+    }
+  }
+  isa->gelu (edges, 6);
+  g_assert_cmpfloat (edges[0], ==, 0.0f);
+  g_assert_cmpfloat (edges[1], ==, 200.0f);
+  st_test_near (edges[2], 0, 1e-30);
+  g_assert_cmpfloat (edges[3], ==, 3e30f);
+  st_test_near (edges[4], 0, 1e-6);
+  g_assert_true (isnan (edges[5]));
+}
+
+static void
+test_gelu_backward (gconstpointer data)
+{
+  const StIsa *isa = data;
+  const float edges[] = { 0.0f, 200.0f, -200.0f };
+  float d_edges[] = { 1, 1, 1 };
+
+  for (gsize n = 1; n < 70; n++) {
+    g_autofree float *x = st_test_floats (n);
+    g_autofree float *d = st_test_floats (n + 1);
+    g_autofree float *old = g_memdup2 (d, n * sizeof (float));
+
+    for (gsize i = 0; i < n; i++)
+      x[i] *= 6;
+    d[n] = CANARY;
+    isa->gelu_backward (x, n, d);
+    for (gsize i = 0; i < n; i++) {
+      const gdouble v = x[i];
+      const gdouble t = tanh (GELU_SCALE * (v + 0.044715 * v * v * v));
+      const gdouble slope = GELU_SCALE * (1 + 3 * 0.044715 * v * v);
+
+      st_test_near (d[i], old[i] * (0.5 * (1 + t) + 0.5 * v * (1 - t * t)
+              * slope), 5e-6);
+    }
+    g_assert_cmpfloat (d[n], ==, CANARY);
+  }
+  isa->gelu_backward (edges, 3, d_edges);
+  g_assert_cmpfloat (d_edges[0], ==, 0.5f);
+  g_assert_cmpfloat (d_edges[1], ==, 1.0f);
+  st_test_near (d_edges[2], 0, 1e-30);
+}
+
 static void
 test_simple (gconstpointer data)
 {
@@ -410,11 +512,14 @@ main (int argc, char **argv)
     {"transpose", test_transpose},
     {"dot", test_dot},
     {"rms-norm", test_rms_norm},
+    {"layer-norm", test_layer_norm},
     {"rope", test_rope},
     {"exp", test_exp},
     {"softmax", test_softmax},
     {"swiglu", test_swiglu},
     {"swiglu-backward", test_swiglu_backward},
+    {"gelu", test_gelu},
+    {"gelu-backward", test_gelu_backward},
     {"simple", test_simple},
     {"log-sum-exp-edges", test_log_sum_exp_edges},
   };

@@ -126,13 +126,13 @@ typedef struct
 } Fixture;
 
 static void
-fixture_init (Fixture * f, StType type, gboolean half)
+fixture_init (Fixture * f, StType type, gboolean half, gboolean gpt2)
 {
   const guint8 sets[ST_TINY_BLOCKS] = { RD_ADAPTERS_ALL,
     1 << RD_MATRIX_K | 1 << RD_MATRIX_UP | 1 << RD_MATRIX_DOWN, 0,
     1 << RD_MATRIX_Q | 1 << RD_MATRIX_V | 1 << RD_MATRIX_O
   };
-  const StTinyModelOptions options = {.type = type };
+  const StTinyModelOptions options = {.type = type,.gpt2 = gpt2 };
   g_autoptr (StModel) model = NULL;
 
   f->path = st_tiny_model_temp (&options);
@@ -218,7 +218,7 @@ test_merged (void)
     float gates[N];
     Fixture f;
 
-    fixture_init (&f, tiny_types[i / 2], i % 2);
+    fixture_init (&f, tiny_types[i / 2], i % 2, FALSE);
     for (gsize k = 0; k < N; k++)
       gates[k] = 0.75f;
     path = write_merged (&f, 0.75f);
@@ -283,12 +283,15 @@ check_training (const gchar * path, gint first, gint last, guint rank,
 static void
 test_training (void)
 {
-  g_autofree gchar *path = st_tiny_model_temp (NULL);
-  g_autofree float *x = st_test_floats (N * D);
+  for (guint gpt2 = 0; gpt2 < 2; gpt2++) {
+    const StTinyModelOptions options = {.gpt2 = gpt2 == 1 };
+    g_autofree gchar *path = st_tiny_model_temp (&options);
+    g_autofree float *x = st_test_floats (N * D);
 
-  check_training (path, 0, ST_TINY_BLOCKS, 4, x, N, 1.0f);
-  check_training (path, 1, 3, 7, x, N, 0.4f);
-  g_unlink (path);
+    check_training (path, 0, ST_TINY_BLOCKS, 4, x, N, 1.0f);
+    check_training (path, 1, 3, 7, x, N, 0.4f);
+    g_unlink (path);
+  }
 }
 
 static void
@@ -324,7 +327,7 @@ test_pieces (void)
     g_autofree float *expected = NULL;
     Fixture f;
 
-    fixture_init (&f, tiny_types[i / 2], i < 3);
+    fixture_init (&f, tiny_types[i / 2], i < 3, i % 3 == 1);
     for (guint threads = 1; threads <= 3; threads++) {
       g_autoptr (StModel) model =
           open_blocks (f.path, 0, -1, threads, f.adapters);
@@ -343,12 +346,12 @@ test_pieces (void)
 }
 
 static void
-test_cuts (void)
+check_cuts (gboolean gpt2)
 {
   g_autofree float *expected = NULL;
   Fixture f;
 
-  fixture_init (&f, ST_TYPE_Q8_0, TRUE);
+  fixture_init (&f, ST_TYPE_Q8_0, TRUE, gpt2);
   g_autoptr (StModel) whole = open_blocks (f.path, 0, -1, 1, f.adapters);
   expected = run (whole, f.x, N, N, ST_REGIME_PREFILL, f.gates);
   for (gint cut = 1; cut < ST_TINY_BLOCKS; cut++) {
@@ -362,6 +365,13 @@ test_cuts (void)
   fixture_clear (&f);
 }
 
+static void
+test_cuts (void)
+{
+  check_cuts (FALSE);
+  check_cuts (TRUE);
+}
+
 /* A gate counts for its own rows: what was stored before it changed stays. */
 static void
 test_gates (void)
@@ -371,7 +381,7 @@ test_gates (void)
   float gates[N];
   Fixture f;
 
-  fixture_init (&f, ST_TYPE_F16, TRUE);
+  fixture_init (&f, ST_TYPE_F16, TRUE, FALSE);
   g_autoptr (StModel) model = open_blocks (f.path, 0, -1, 1, f.adapters);
   g_autoptr (StModel) plain = open_blocks (f.path, 0, -1, 1, NULL);
   for (gsize i = 0; i < N; i++)
@@ -399,10 +409,10 @@ test_gates (void)
 /* ---- refused ---- */
 
 static void
-assert_refused (const gchar * matrix, gsize inputs, gsize outputs, gint code,
-    const gchar * message)
+assert_refused (const StTinyModelOptions * tiny, const gchar * matrix,
+    gsize inputs, gsize outputs, gint code, const gchar * message)
 {
-  g_autofree gchar *path = st_tiny_model_temp (NULL);
+  g_autofree gchar *path = st_tiny_model_temp (tiny);
   g_autoptr (StModelAdapters) adapters = st_model_adapters_new ();
   const StModelOptions options = {.last_block = 1 };
   g_autoptr (StModel) model = st_model_open (path, &options, NULL);
@@ -423,14 +433,20 @@ assert_refused (const gchar * matrix, gsize inputs, gsize outputs, gint code,
 static void
 test_refused (void)
 {
-  assert_refused ("blk.3.attn_k.weight", D, D, ST_MODEL_ERROR_DAMAGED,
+  const StTinyModelOptions gpt2 = {.gpt2 = TRUE };
+
+  assert_refused (NULL, "blk.3.attn_k.weight", D, D, ST_MODEL_ERROR_DAMAGED,
       "the adapter of 'blk.3.attn_k.weight' is for 64 inputs and 64 outputs");
-  assert_refused ("blk.0.ffn_down.weight", D, D, ST_MODEL_ERROR_DAMAGED,
+  assert_refused (NULL, "blk.0.ffn_down.weight", D, D, ST_MODEL_ERROR_DAMAGED,
       "'blk.0.ffn_down.weight'");
-  assert_refused ("blk.4.attn_q.weight", D, D, ST_MODEL_ERROR_RANGE,
+  assert_refused (NULL, "blk.4.attn_q.weight", D, D, ST_MODEL_ERROR_RANGE,
       "no such matrix in its 4 blocks");
-  assert_refused ("output.weight", D, ST_TINY_VOCAB, ST_MODEL_ERROR_RANGE,
+  assert_refused (NULL, "output.weight", D, ST_TINY_VOCAB, ST_MODEL_ERROR_RANGE,
       "an adapter of 'output.weight'");
+  assert_refused (&gpt2, "blk.0.ffn_gate.weight", D, ST_TINY_FF,
+      ST_MODEL_ERROR_RANGE, "an adapter of 'blk.0.ffn_gate.weight'");
+  assert_refused (&gpt2, "blk.0.attn_qkv.weight", D, 3 * D,
+      ST_MODEL_ERROR_RANGE, "an adapter of 'blk.0.attn_qkv.weight'");
 }
 
 int

@@ -13,6 +13,7 @@
 /* Variant: the tiny model with something changed; unset members change nothing. */
 typedef struct
 {
+  gboolean gpt2;                /* of the tiny model of that family */
   const gchar *uint_key;
   guint32 uint_value;
   const gchar *float_key;
@@ -27,7 +28,8 @@ typedef struct
 static gchar *
 make_variant (const Variant * variant)
 {
-  g_autofree gchar *original = st_tiny_model_temp (NULL);
+  const StTinyModelOptions options = {.gpt2 = variant->gpt2 };
+  g_autofree gchar *original = st_tiny_model_temp (&options);
   g_autoptr (StGgufWriter) writer = st_gguf_writer_new ();
   g_autoptr (GError) error = NULL;
   g_autoptr (StGguf) gguf = st_gguf_open (original, &error);
@@ -90,8 +92,8 @@ test_refused (void)
     const gchar *part;
   } cases[] = {
     {{.string_key = "general.architecture",.string_value =
-                "gpt2"}, ST_MODEL_ERROR_UNSUPPORTED,
-        "architecture 'gpt2' is not supported; supported: llama"},
+                "mamba"}, ST_MODEL_ERROR_UNSUPPORTED,
+        "architecture 'mamba' is not supported; supported: llama, gpt2"},
     {{.string_key = "llama.rope.scaling.type",.string_value =
                 "yarn"}, ST_MODEL_ERROR_UNSUPPORTED, "rope scaling 'yarn'"},
     {{.uint_key = "llama.expert_count",.uint_value =
@@ -127,6 +129,26 @@ test_refused (void)
                 "blk.2."}, ST_MODEL_ERROR_RANGE, "holds blocks: 0 to 1, 3;"},
     {{.uint_key = "llama.block_count",.uint_value =
                 5}, ST_MODEL_ERROR_RANGE, "block 4 is not in this file"},
+    {{.gpt2 = TRUE,.without_prefix = "position_embd"}, ST_MODEL_ERROR_RANGE,
+        "no position embedding"},
+    {{.gpt2 = TRUE,.uint_key = "gpt2.context_length",.uint_value = 500},
+        ST_MODEL_ERROR_DAMAGED, "'position_embd.weight' is 64 x 512"},
+    {{.gpt2 = TRUE,.without_prefix = "blk.1.attn_qkv.bias"},
+        ST_MODEL_ERROR_DAMAGED, "'blk.1.attn_qkv.bias' is missing"},
+    {{.gpt2 = TRUE,.without_prefix = "output_norm.bias"},
+        ST_MODEL_ERROR_DAMAGED, "'output_norm.bias' is missing"},
+    {{.gpt2 = TRUE,.uint_key = "gpt2.attention.head_count_kv",.uint_value = 2},
+        ST_MODEL_ERROR_DAMAGED, "'blk.0.attn_qkv.weight' is 64 x 192"},
+    {{.gpt2 = TRUE,.uint_key = "gpt2.attention.head_count",.uint_value = 5},
+        ST_MODEL_ERROR_DAMAGED, "5 heads do not divide"},
+    {{.gpt2 = TRUE,.float_key = "gpt2.attention.layer_norm_epsilon",
+            .float_value = 0}, ST_MODEL_ERROR_DAMAGED, "layer_norm_epsilon"},
+    {{.gpt2 = TRUE,.add = "blk.2.attn_q.weight",.add_size = 64},
+        ST_MODEL_ERROR_UNSUPPORTED, "not part of a plain gpt2 block"},
+    {{.gpt2 = TRUE,.add = "blk.2.ffn_gate.weight",.add_size = 64},
+        ST_MODEL_ERROR_UNSUPPORTED, "'blk.2.ffn_gate.weight'"},
+    {{.gpt2 = TRUE,.string_key = "general.architecture",.string_value =
+                "llama"}, ST_MODEL_ERROR_DAMAGED, "llama.block_count"},
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -242,6 +264,34 @@ test_cache_errors (void)
   g_assert_no_error (error);
   g_assert_cmpuint (st_kv_cache_capacity (cache), ==, ST_TINY_CONTEXT);
   st_kv_cache_free (cache);
+}
+
+/* There are no more positions than learned ones, whatever a cache is asked to hold; rotations go on for ever. */
+static void
+test_learned_positions (void)
+{
+  const StTinyModelOptions options = {.gpt2 = TRUE };
+  g_autofree gchar *path = st_tiny_model_temp (&options);
+  g_autofree float *x = g_new0 (float, (ST_TINY_POSITIONS + 1)
+      * ST_TINY_HIDDEN);
+  g_autoptr (GError) error = NULL;
+  StTestChain chain;
+
+  st_test_chain_open (&chain, path, (gint[]) {
+      2, 0}, 1, 4 * ST_TINY_POSITIONS, ST_TYPE_F32);
+  for (guint i = 0; i < chain.n_parts; i++) {
+    g_assert_cmpuint (st_kv_cache_capacity (chain.caches[i]), ==,
+        ST_TINY_POSITIONS);
+    g_assert_false (st_model_run (chain.parts[i], chain.caches[i], x,
+            ST_TINY_POSITIONS + 1, ST_REGIME_PREFILL, NULL, &error));
+    g_assert_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_CONTEXT);
+    g_clear_error (&error);
+    st_model_run (chain.parts[i], chain.caches[i], x, ST_TINY_POSITIONS,
+        ST_REGIME_PREFILL, NULL, &error);
+    g_assert_no_error (error);
+  }
+  st_test_chain_close (&chain);
+  g_unlink (path);
 }
 
 /* Sizes that a file may claim are checked before they are reserved. */
@@ -431,6 +481,7 @@ main (int argc, char **argv)
   g_test_add_func ("/model/file-errors", test_file_errors);
   g_test_add_func ("/model/input", test_input);
   g_test_add_func ("/model/cache-errors", test_cache_errors);
+  g_test_add_func ("/model/learned-positions", test_learned_positions);
   g_test_add_func ("/model/cache-overflow", test_cache_overflow);
   g_test_add_func ("/model/cache-memory", test_cache_memory);
   g_test_add_func ("/model/cancel", test_cancel);

@@ -101,6 +101,8 @@ expected (const StTinyModelOptions * options, const gchar * name, guint first,
     return block >= first && block < last;
   if (strcmp (name, "token_embd.weight") == 0)
     return first == 0 || (last == N && !options->untied);
+  if (strcmp (name, "position_embd.weight") == 0)
+    return first == 0;
   g_assert_true (g_str_has_prefix (name, "output"));
   return last == N;
 }
@@ -440,6 +442,7 @@ main (int argc, char **argv)
   static const StTinyModelOptions untied = {.type = ST_TYPE_Q8_0,
     .untied = TRUE
   };
+  static const StTinyModelOptions gpt2 = {.gpt2 = TRUE };
   static const struct
   {
     const gchar *path;
@@ -448,13 +451,16 @@ main (int argc, char **argv)
   } tests[] = {
     {"/partition/content/tied", &tied, test_content},
     {"/partition/content/untied", &untied, test_content},
+    {"/partition/content/gpt2", &gpt2, test_content},
     {"/partition/again", &tied, test_again},
     {"/partition/no-tokenizer", &tied, test_no_tokenizer},
     {"/partition/runs/tied", &tied, test_runs},
     {"/partition/runs/untied", &untied, test_runs},
+    {"/partition/runs/gpt2", &gpt2, test_runs},
     {"/partition/vocab-size", &tied, test_vocab_size},
     {"/partition/predictor/tied", &tied, test_predictor},
     {"/partition/predictor/untied", &untied, test_predictor},
+    {"/partition/predictor/gpt2", &gpt2, test_predictor},
     {"/partition/shared-tensor", &tied, test_shared_tensor},
     {"/partition/incomplete", &tied, test_incomplete},
   };

@@ -135,6 +135,8 @@ test_usage (void)
         "not both"},
     {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1", "--heads=0"}, 2,
         "at least 1"},
+    {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",
+            "--family=mamba"}, 2, "one of: llama, gpt2"},
     {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1", "--type=Q4_0"}, 2,
         "--type is F16"},
     {{"from-scratch", "-t", "TEXT", "-o", "OUT", "--steps=1",

@@ -20,7 +20,7 @@ try_export (RdTestTraining * f, guint rank, guint threads,
         f->output,.sequences = 10,.rank = rank,.model_output =
         model_output,.type = ST_TYPE_F32,.sources = "a play"
   };
-  RdTrainOptions options = {.model = rd_test_train_files.model,.start =
+  RdTrainOptions options = {.model = f->options.model,.start =
         f->options.start,.texts = f->texts,.checkpoint =
         f->options.checkpoint,.threads = threads,.entropy_model =
         RD_STATIC_NAME,.codec_new = rd_trainable_new_by_name
@@ -137,18 +137,16 @@ test_export_adapters (RdTestTraining * f, gconstpointer unused)
 
 /* The model that comes out has the checkpoint's values, the codec file is for it alone, and both are the same for any threads. */
 static void
-test_export_weights (RdTestTraining * f, gconstpointer unused)
+check_export_weights (RdTestTraining * f)
 {
   g_autoptr (RdLearnedParameters) p = NULL, again = NULL;
-  g_autoptr (RdWeights) original =
-      rd_test_open_weights (rd_test_train_files.model, 32);
+  g_autoptr (RdWeights) original = rd_test_open_weights (f->options.model, 32);
   g_autoptr (RdWeights) trained = NULL;
   g_autoptr (GBytes) first = NULL, second = NULL;
   const gsize bytes = original->n_values * sizeof (float);
   RdParameters parameters = { 0 };
   gsize n;
 
-  (void) unused;
   f->options.full_weights = TRUE;
   rd_test_train (f);
   assert_export_fails (f, 0, NULL, "--output-model");
@@ -181,6 +179,31 @@ test_export_weights (RdTestTraining * f, gconstpointer unused)
   g_assert_true (g_bytes_equal (first, second));
 }
 
+static void
+test_export_weights (RdTestTraining * f, gconstpointer unused)
+{
+  (void) unused;
+  check_export_weights (f);
+}
+
+/* Biases, learned positions, and queries, keys and values in one tensor. */
+static void
+test_export_weights_gpt2 (RdTestTraining * f, gconstpointer unused)
+{
+  const StTinyModelOptions gpt2 = {.gpt2 = TRUE };
+  g_autofree gchar *model = st_tiny_model_temp (&gpt2);
+  g_autofree gchar *start = rd_test_calibrate (model, RD_TEST_TRAIN_SPLIT,
+      rd_test_train_files.text, rd_test_train_files.folder, "gpt2.gguf",
+      RD_SIDE_INFO_NONE);
+
+  (void) unused;
+  f->options.model = model;
+  f->options.start = start;
+  check_export_weights (f);
+  g_unlink (model);
+  g_unlink (start);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -188,5 +211,7 @@ main (int argc, char **argv)
   rd_test_train_add ("/train/export/alone", NULL, test_export_alone);
   rd_test_train_add ("/train/export/adapters", NULL, test_export_adapters);
   rd_test_train_add ("/train/export/weights", NULL, test_export_weights);
+  rd_test_train_add ("/train/export/weights-gpt2", NULL,
+      test_export_weights_gpt2);
   return rd_test_train_run ();
 }

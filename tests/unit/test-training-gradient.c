@@ -169,13 +169,17 @@ test_gradient (void)
   const StTinyModelOptions usual = { 0 };
   const StTinyModelOptions untied = {.untied = TRUE,.seed = 3 };
   const StTinyModelOptions quantised = {.type = ST_TYPE_Q8_0,.seed = 4 };
+  const StTinyModelOptions gpt2 = {.gpt2 = TRUE,.type = ST_TYPE_F16,.seed = 5 };
 
   check_tiny (&usual, 1, 6, 1);
   check_tiny (&usual, 0, 1, 1);
   check_tiny (&untied, 2, 9, 3);
   check_tiny (&quantised, 2, 5, 3);
+  check_tiny (&gpt2, 0, 6, 1);
+  check_tiny (&gpt2, 1, 9, 3);
   /* No block at all: the head alone. */
   check_tiny (&usual, ST_TINY_BLOCKS, 3, 1);
+  check_tiny (&gpt2, ST_TINY_BLOCKS, 3, 1);
 }
 
 /* More positions than the head and the attention take at a time. */

@@ -204,6 +204,112 @@ test_norm_weight (void)
   }
 }
 
+/* Inputs in a row: x, weight, bias. */
+static double
+layer_norm_objective (const double *x, gconstpointer user)
+{
+  const Sizes *s = user;
+  const gsize n = s->t * s->n;
+  g_autofree double *y = g_new (double, n);
+
+  st_double_layer_norm (x, x + n, x + n + s->n, s->t, s->n, 1e-5, y);
+  return weigh (y, s->d_y, n);
+}
+
+static void
+test_layer_norm (void)
+{
+  const gsize shapes[][2] = { {1, 3}, {4, 7}, {3, 64}, {2, 577} };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (shapes); i++) {
+    const gsize t = shapes[i][0], d = shapes[i][1], n = t * d;
+    g_autofree float *x = st_test_floats (n + 2 * d);
+    g_autofree float *d_y = st_test_floats (n);
+    g_autofree float *gradient = g_new0 (float, n + 2 * d);
+    g_autofree float *y = g_new (float, n);
+    g_autofree double *exact = NULL;
+    g_autofree double *expected = g_new (double, n);
+    g_autofree float *sum = st_test_floats (n);
+    g_autofree float *old = g_memdup2 (sum, n * sizeof (float));
+    const Sizes sizes = {.t = t,.n = d,.d_y = d_y };
+
+    /* Rows far from constant: near that the derivative grows without bound. */
+    for (gsize row = 0; row < t; row++) {
+      x[row * d] += 2.0f;
+      x[row * d + 1] -= 2.0f;
+    }
+    exact = to_double (x, n + 2 * d);
+    rd_layer_norm (x, x + n, x + n + d, t, d, 1e-5f, y);
+    st_double_layer_norm (exact, exact + n, exact + n + d, t, d, 1e-5,
+        expected);
+    for (gsize j = 0; j < n; j++)
+      st_test_near (y[j], expected[j], 4e-6);
+    rd_layer_norm_backward (x, x + n, d_y, t, d, 1e-5f, FALSE, gradient);
+    rd_layer_norm_backward_weight (x, d_y, t, d, 1e-5f, gradient + n);
+    rd_bias_backward_weight (d_y, t, d, gradient + n + d);
+    check_gradient (layer_norm_objective, &sizes, x, n + 2 * d, gradient, 1);
+
+    rd_layer_norm_backward (x, x + n, d_y, t, d, 1e-5f, TRUE, sum);
+    for (gsize j = 0; j < n; j++)
+      g_assert_cmpfloat (sum[j], ==, old[j] + gradient[j]);
+    rd_layer_norm_backward (x, x + n, d_y, t, d, 1e-5f, FALSE, d_y);
+    g_assert_cmpmem (d_y, n * sizeof (float), gradient, n * sizeof (float));
+  }
+}
+
+/* Derivatives by weight and bias are added to what is there. */
+static void
+test_vectors_accumulate (void)
+{
+  const gsize t = 5, d = 19;
+  g_autofree float *x = st_test_floats (t * d);
+  g_autofree float *d_y = st_test_floats (t * d);
+  g_autofree float *once = g_new0 (float, 2 * d);
+  g_autofree float *twice = g_new0 (float, 2 * d);
+  g_autofree float *y = g_memdup2 (d_y, t * d * sizeof (float));
+
+  for (guint i = 0; i < 3; i++) {
+    float *to = i == 0 ? once : twice;
+
+    rd_layer_norm_backward_weight (x, d_y, t, d, 1e-5f, to);
+    rd_bias_backward_weight (d_y, t, d, to + d);
+  }
+  for (gsize j = 0; j < 2 * d; j++)
+    st_test_near (twice[j], 2.0 * once[j], 1e-5);
+  rd_bias (x, t, d, y);
+  for (gsize j = 0; j < t * d; j++)
+    g_assert_cmpfloat (y[j], ==, d_y[j] + x[j % d]);
+}
+
+static double
+gelu_objective (const double *x, gconstpointer user)
+{
+  const Sizes *s = user;
+  g_autofree double *y = g_new (double, s->n);
+
+  st_double_gelu (x, s->n, y);
+  return weigh (y, s->d_y, s->n);
+}
+
+static void
+test_gelu (void)
+{
+  for (gsize n = 1; n < 70; n += 1 + n / 3) {
+    g_autofree float *x = st_test_floats (n);
+    g_autofree float *d_y = st_test_floats (n);
+    g_autofree float *d = g_memdup2 (d_y, n * sizeof (float));
+    const Sizes sizes = {.n = n,.d_y = d_y };
+
+    /* Where the derivative is not nearly 0, which is as much as one value alone could have. */
+    for (gsize i = 0; i < n; i++)
+      x[i] = x[i] * 3.0f + 1.5f;
+    d_y[0] = d[0] = 1.0f;
+    x[0] = fabsf (x[0]);
+    st_gelu_backward (x, n, d);
+    check_gradient (gelu_objective, &sizes, x, n, d, 1);
+  }
+}
+
 static double
 rope_objective (const double *x, gconstpointer user)
 {
@@ -509,6 +615,9 @@ main (int argc, char **argv)
   g_test_add_func ("/training/ops/linear-weight", test_linear_weight);
   g_test_add_func ("/training/ops/norm", test_norm);
   g_test_add_func ("/training/ops/norm-weight", test_norm_weight);
+  g_test_add_func ("/training/ops/layer-norm", test_layer_norm);
+  g_test_add_func ("/training/ops/vectors-accumulate", test_vectors_accumulate);
+  g_test_add_func ("/training/ops/gelu", test_gelu);
   g_test_add_func ("/training/ops/rope", test_rope);
   g_test_add_func ("/training/ops/swiglu", test_swiglu);
   g_test_add_func ("/training/ops/attention", test_attention);

@@ -19,14 +19,14 @@ typedef struct
 } Fixture;
 
 static void
-fixture_init (Fixture * f)
+fixture_init (Fixture * f, const StTinyModelOptions * model)
 {
   const guint8 sets[ST_TINY_BLOCKS] = { RD_ADAPTERS_ALL,
     1 << RD_MATRIX_K | 1 << RD_MATRIX_DOWN, 1 << RD_MATRIX_O, RD_ADAPTERS_ALL
   };
   const RdAdaptersOptions options = { 4, 2.0f, 1, sets };
 
-  f->model = rd_test_tiny (NULL, 0);
+  f->model = rd_test_tiny (model, 0);
   f->weights = rd_weights_new (f->model, N, NULL);
   f->adapters = rd_adapters_new (st_model_config (f->model), &options, NULL);
   for (gsize i = 0; i < f->adapters->arena.n; i++)
@@ -123,12 +123,12 @@ assert_same (const Fixture * f, const Result * a, const Result * b)
 }
 
 static void
-test_cut (void)
+check_cut (const StTinyModelOptions * model)
 {
   Fixture f;
   Result whole, cut;
 
-  fixture_init (&f);
+  fixture_init (&f, model);
   result_init (&whole, &f);
   run (&f, 0, FALSE, 1.0f, &whole);
   for (guint k = 1; k <= ST_TINY_BLOCKS; k++) {
@@ -139,6 +139,15 @@ test_cut (void)
   }
   result_clear (&whole);
   fixture_clear (&f);
+}
+
+static void
+test_cut (void)
+{
+  const StTinyModelOptions gpt2 = {.gpt2 = TRUE };
+
+  check_cut (NULL);
+  check_cut (&gpt2);
 }
 
 /* The loss at 1.5 times the hidden states between, with u (n) moved by @step along its gradient g, of length @length. */
@@ -170,7 +179,7 @@ test_between (void)
   Result here;
   float *u, *v;
 
-  fixture_init (&f);
+  fixture_init (&f, NULL);
   result_init (&here, &f);
   run (&f, 2, FALSE, 1.5f, &here);
   g_assert_true (rd_adapters_find (f.adapters, 0, RD_MATRIX_DOWN, &u, &v));
@@ -211,7 +220,7 @@ test_bad_options (void)
   const gint32 id = 0;
   Fixture f;
 
-  fixture_init (&f);
+  fixture_init (&f, NULL);
   assert_new_fails (&f, f.weights, &backwards, "blocks 3..2 are not in");
   assert_new_fails (&f, f.weights, &beyond, "opened blocks 0..4");
   assert_new_fails (&f, part, &before, "opened blocks 1..4");

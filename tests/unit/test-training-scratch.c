@@ -1,17 +1,15 @@
-/* Models from nothing: what they begin with, that they learn, interrupted trainings, and what is refused. */
+/* Trainings from nothing: that models learn, also grown ones, interrupted trainings, and what is refused. */
 #include <math.h>
 #include <string.h>
 
 #include <glib/gstdio.h>
 
-#include "codec/training/language.h"
 #include "codec/training/scratch.h"
-#include "codec/training/weights-file.h"
 #include "tests/support/random-weights.h"
 #include "tests/support/test-model.h"
 
 #define STEPS 24
-#define SHAPE { 32, 2, 2, 1, 64, 64, 320 }
+#define SHAPE { 32, 2, 2, 1, 64, 64, 320, NULL }
 
 typedef struct
 {
@@ -109,173 +107,6 @@ assert_fails (Fixture * f, GQuark domain, gint code, const gchar * text)
   g_assert_false (g_file_test (f->options.output, G_FILE_TEST_EXISTS));
 }
 
-/* ---- the beginning ---- */
-
-/* Mean square of @n values around @mean. */
-static double
-variance (const float *values, gsize n, double mean)
-{
-  double sum = 0;
-
-  for (gsize i = 0; i < n; i++)
-    sum += (values[i] - mean) * (values[i] - mean);
-  return sum / (double) n;
-}
-
-static RdWeights *
-begin (Fixture * f, guint64 seed)
-{
-  g_autofree gchar *path = g_build_filename (f->directory, "begin", NULL);
-  g_autofree gchar *text = NULL;
-  g_autoptr (RdBpe) bpe = rd_bpe_new ();
-  g_autoptr (StModel) model = NULL;
-  g_autoptr (GError) error = NULL;
-  RdWeights *weights;
-  gsize len;
-
-  g_assert_true (g_file_get_contents (f->text, &text, &len, NULL));
-  g_assert_true (rd_bpe_add (bpe, text, len, NULL)
-      && rd_bpe_learn (bpe, f->options.shape.vocabulary, NULL));
-  model = rd_scratch_model_begin (&f->options.shape, bpe, "test", path, &error);
-  g_assert_no_error (error);
-  g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
-  weights = rd_weights_new (model, 32, &error);
-  g_assert_no_error (error);
-  rd_scratch_model_fill (weights, seed);
-  return weights;
-}
-
-static void
-test_begin (Fixture * f, gconstpointer unused)
-{
-  g_autoptr (RdWeights) weights = begin (f, 7);
-  g_autoptr (RdWeights) again = begin (f, 7);
-  g_autoptr (RdWeights) other = begin (f, 8);
-  const gsize bytes = weights->n_values * sizeof (float);
-  const RdBlockWeights *block = &weights->blocks[1];
-
-  (void) unused;
-  g_assert_cmpmem (weights->arena.memory, bytes, again->arena.memory, bytes);
-  g_assert_cmpint (memcmp (weights->arena.memory, other->arena.memory, bytes),
-      !=, 0);
-  g_assert_true (weights->output == weights->embedding);
-  g_assert_cmpuint (weights->config.head_dim, ==, 16);
-  st_test_near (variance (weights->embedding, 320 * 32, 0), 4e-4, 2e-5);
-  st_test_near (variance (block->matrices[RD_MATRIX_GATE], 64 * 32, 0), 4e-4,
-      5e-5);
-  /* two blocks: a quarter */
-  st_test_near (variance (block->matrices[RD_MATRIX_DOWN], 64 * 32, 0), 1e-4,
-      1.5e-5);
-  st_test_near (variance (block->matrices[RD_MATRIX_O], 32 * 32, 0), 1e-4,
-      1.5e-5);
-  g_assert_cmpfloat (variance (block->ffn_norm, 32, 1), ==, 0);
-  g_assert_cmpfloat (variance (weights->output_norm, 32, 1), ==, 0);
-}
-
-/* ---- larger models that begin as smaller ones ---- */
-
-/* Mean loss of @weights on the first ids of the text; their vocabularies are the same. */
-static double
-loss_on_text (RdWeights * weights)
-{
-  const RdLanguageOptions options = {.weights = weights,.train_weights = TRUE,
-    .threads = 1
-  };
-  g_autoptr (GError) error = NULL;
-  g_autoptr (RdLanguage) language = rd_language_new (&options, &error);
-  gint32 ids[33];
-  RdLanguageJob job = {.ids = ids,.gate = 1.0f,.target = {.n = 32,.loss =
-          RD_LOSS_LABELS,.labels = ids + 1}
-  };
-
-  g_assert_no_error (error);
-  for (guint i = 0; i < G_N_ELEMENTS (ids); i++)
-    ids[i] = (gint32) (i * 97 % 320);
-  rd_language_run (language, &job, 1, NULL, NULL, &error);
-  g_assert_no_error (error);
-  return job.target.total / 32;
-}
-
-/* Norms that divide by something other than 1 and losses far from that of an even distribution. */
-static RdWeights *
-begin_loud (Fixture * f, guint64 seed)
-{
-  RdWeights *weights = begin (f, seed);
-
-  for (gsize i = 0; i < weights->n_values; i++)
-    weights->arena.memory[i] *= 4;
-  return weights;
-}
-
-static void
-test_grown (Fixture * f, gconstpointer unused)
-{
-  static const RdScratchShape shapes[] = {
-    {32, 2, 2, 1, 64, 64, 320}, {64, 2, 4, 2, 64, 64, 320},
-    {32, 5, 2, 1, 64, 64, 320}, {32, 2, 2, 1, 96, 64, 320},
-    {96, 3, 6, 3, 128, 64, 320}
-  };
-  const guint64 seed = g_test_rand_int ();
-  g_autoptr (RdWeights) small = begin_loud (f, seed);
-  const double loss = loss_on_text (small);
-
-  (void) unused;
-  g_assert_cmpfloat (fabs (loss - log (320)), >, 0.02);
-  for (guint i = 0; i < G_N_ELEMENTS (shapes); i++) {
-    g_autoptr (RdWeights) random = NULL;
-    g_autoptr (RdWeights) grown = NULL;
-    g_autoptr (GError) error = NULL;
-
-    f->options.shape = shapes[i];
-    random = begin (f, seed + 1);
-    grown = begin (f, seed + 1);
-    rd_scratch_model_grow (grown, small, &error);
-    g_assert_no_error (error);
-    g_assert_cmpfloat_with_epsilon (loss_on_text (grown), loss, 0.01);
-    /* what reads is random where it is new */
-    if (shapes[i].ff_size > 64)
-      g_assert_cmpfloat (grown->blocks[0].matrices[RD_MATRIX_UP][64 *
-              shapes[i].hidden_size], ==,
-          random->blocks[0].matrices[RD_MATRIX_UP][64 * shapes[i].hidden_size]);
-  }
-}
-
-static void
-test_does_not_grow (Fixture * f, gconstpointer unused)
-{
-  static const struct
-  {
-    RdScratchShape shape;
-    const gchar *text;
-  } shapes[] = {
-    {{16, 2, 1, 1, 64, 64, 320}, "hidden size 32"},
-    {{32, 1, 2, 1, 64, 64, 320}, "blocks 2"},
-    {{32, 2, 2, 1, 32, 64, 320}, "feed-forward size 64"},
-    {{64, 2, 2, 1, 64, 64, 320}, "heads of size 16"},
-    {{64, 2, 4, 1, 64, 64, 320}, "heads for each"},
-    {{32, 2, 2, 1, 64, 64, 330}, "320 tokens of vocabulary"},
-  };
-  g_autoptr (RdWeights) small = begin (f, 7);
-
-  (void) unused;
-  for (guint i = 0; i < G_N_ELEMENTS (shapes); i++) {
-    g_autoptr (RdWeights) weights = NULL;
-    g_autoptr (RdWeights) untouched = NULL;
-    g_autoptr (GError) error = NULL;
-
-    f->options.shape = shapes[i].shape;
-    weights = begin (f, 8);
-    untouched = begin (f, 8);
-    g_assert_false (rd_scratch_model_grow (weights, small, &error));
-    g_assert_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS);
-    g_test_message ("%s", error->message);
-    /* "from ... to": sizes that are smaller, or others */
-    g_assert_nonnull (strstr (error->message, shapes[i].text));
-    g_assert_cmpmem (weights->arena.memory, weights->n_values * sizeof (float),
-        untouched->arena.memory, untouched->n_values * sizeof (float));
-  }
-}
-
 /* ---- whole trainings ---- */
 
 static void
@@ -305,6 +136,42 @@ test_learns (Fixture * f, gconstpointer unused)
           "blk.1.ffn_down.weight")->type, ==, ST_TYPE_F16);
   g_assert_cmpuint (st_tokenizer_vocab_size (st_model_tokenizer (model)), ==,
       320);
+}
+
+/* What is in the file is what was trained: every array, fused and learned positions among them. */
+static void
+test_learns_gpt2 (Fixture * f, gconstpointer unused)
+{
+  static const RdScratchShape shape = { 32, 2, 2, 2, 128, 64, 320, "gpt2" };
+  const StModelOptions whole = {.last_block = -1,.embed = TRUE,.output = TRUE,
+    .threads = 1
+  };
+  g_autoptr (StModel) model = NULL;
+  g_autoptr (GError) error = NULL;
+  gchar *trained, *written;
+  double losses[2];
+
+  (void) unused;
+  f->options.shape = shape;
+  f->options.held_out = f->texts;
+  f->options.type = ST_TYPE_F32;
+  g_bytes_unref (train (f));
+  g_assert_cmpfloat_with_epsilon (f->first_loss, 5.77, 0.1);
+  g_assert_cmpfloat (f->last_loss, <, 5.4);
+  trained = strstr (f->told->str, "as trained: loss ");
+  written = strstr (f->told->str, "F32: loss ");
+  g_assert_nonnull (trained);
+  g_assert_nonnull (written);
+  losses[0] = g_ascii_strtod (trained + strlen ("as trained: loss "), NULL);
+  losses[1] = g_ascii_strtod (written + strlen ("F32: loss "), NULL);
+  g_assert_cmpfloat (losses[0], ==, losses[1]);
+  model = st_model_open (f->options.output, &whole, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (st_model_config (model)->architecture, ==, "gpt2");
+  g_assert_cmpuint (st_gguf_find (st_model_gguf (model),
+          "blk.1.attn_qkv.weight")->ne[1], ==, 96);
+  g_assert_cmpuint (st_gguf_find (st_model_gguf (model),
+          "position_embd.weight")->ne[1], ==, 64);
 }
 
 static void
@@ -339,7 +206,7 @@ test_grows (Fixture * f, gconstpointer unused)
   g_bytes_unref (train (f));
   g_assert_cmpint (g_rename (f->options.output, other), ==, 0);
   f->options.shape = (RdScratchShape) {
-  64, 3, 4, 2, 96, 64, 320};
+  64, 3, 4, 2, 96, 64, 320, NULL};
   f->options.grow = small;
   f->stop = 2;
   assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED, "--resume");
@@ -479,14 +346,16 @@ test_bad_options (Fixture * f, gconstpointer unused)
     RdScratchShape shape;
     const gchar *text;
   } shapes[] = {
-    {{32, 2, 3, 1, 64, 64, 320}, "3 heads"},
-    {{32, 2, 4, 3, 64, 64, 320}, "3 for keys and values"},
-    {{32, 2, 32, 1, 64, 64, 320}, "even share"},
-    {{0, 2, 2, 1, 64, 64, 320}, "hidden size: 0"},
-    {{32, 0, 2, 1, 64, 64, 320}, "blocks: 0"},
-    {{32, 2, 2, 0, 64, 64, 320}, "heads for keys and values: 0"},
-    {{32, 2, 2, 1, 64, 64, 256}, "vocabulary: 256"},
-    {{32, 2, 2, 1, 1u << 20, 64, 320}, "feed-forward size: 1048576"},
+    {{32, 2, 3, 1, 64, 64, 320, NULL}, "3 heads"},
+    {{32, 2, 4, 3, 64, 64, 320, NULL}, "3 for keys and values"},
+    {{32, 2, 32, 1, 64, 64, 320, NULL}, "even share"},
+    {{0, 2, 2, 1, 64, 64, 320, NULL}, "hidden size: 0"},
+    {{32, 0, 2, 1, 64, 64, 320, NULL}, "blocks: 0"},
+    {{32, 2, 2, 0, 64, 64, 320, NULL}, "heads for keys and values: 0"},
+    {{32, 2, 2, 1, 64, 64, 256, NULL}, "vocabulary: 256"},
+    {{32, 2, 2, 1, 1u << 20, 64, 320, NULL}, "feed-forward size: 1048576"},
+    {{32, 2, 2, 1, 64, 64, 320, "mamba"}, "no family 'mamba'"},
+    {{32, 2, 2, 1, 64, 64, 320, "gpt2"}, "keys and values of its own"},
   };
 
   (void) unused;
@@ -496,7 +365,7 @@ test_bad_options (Fixture * f, gconstpointer unused)
         shapes[i].text);
   }
   f->options.shape = (RdScratchShape) {
-  48, 2, 2, 1, 64, 64, 320};
+  48, 2, 2, 1, 64, 64, 320, NULL};
   f->options.type = ST_TYPE_Q8_0;
   assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
       "multiples of 32");
@@ -509,25 +378,6 @@ test_bad_options (Fixture * f, gconstpointer unused)
   f->options.warmup = 0;
   f->options.rate = NAN;
   assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS, "nan");
-}
-
-/* A type that the shape cannot have is an error before a file is begun. */
-static void
-test_bad_type (Fixture * f, gconstpointer unused)
-{
-  const gchar *notes[] = { NULL };
-  g_autoptr (RdWeights) weights = NULL;
-  g_autoptr (GError) error = NULL;
-
-  (void) unused;
-  f->options.shape = (RdScratchShape) {
-  48, 2, 2, 1, 64, 64, 320};
-  weights = begin (f, 7);
-  g_assert_false (rd_weights_save (weights, ST_TYPE_Q8_0, notes,
-          f->options.output, &error));
-  g_assert_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS);
-  g_assert_nonnull (strstr (error->message, "rows of 48 values"));
-  g_assert_false (g_file_test (f->options.output, G_FILE_TEST_EXISTS));
 }
 
 static void
@@ -563,10 +413,8 @@ main (int argc, char **argv)
     const gchar *path;
     void (*run) (Fixture *, gconstpointer);
   } tests[] = {
-    {"/training-scratch/begin", test_begin},
-    {"/training-scratch/grown", test_grown},
-    {"/training-scratch/does-not-grow", test_does_not_grow},
     {"/training-scratch/learns", test_learns},
+    {"/training-scratch/learns-gpt2", test_learns_gpt2},
     {"/training-scratch/grows", test_grows},
     {"/training-scratch/same-bytes", test_same_bytes},
     {"/training-scratch/interrupted", test_interrupted},
@@ -574,7 +422,6 @@ main (int argc, char **argv)
     {"/training-scratch/checkpoint", test_checkpoint},
     {"/training-scratch/number-of-steps", test_number_of_steps},
     {"/training-scratch/bad-options", test_bad_options},
-    {"/training-scratch/bad-type", test_bad_type},
     {"/training-scratch/bad-text", test_bad_text},
   };
 

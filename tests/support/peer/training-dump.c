@@ -6,7 +6,7 @@
 
 #include "codec/training/adamw.h"
 #include "codec/training/language.h"
-#include "models/llama.h"
+#include "models/blocks.h"
 #include "tests/support/training-tools.h"
 
 static const gchar *directory;
@@ -31,44 +31,60 @@ save_matrix (const gchar * name, const StMatrix * matrix)
   save (name, values, matrix->rows * matrix->cols * sizeof (float));
 }
 
+/* Nothing if there is no @vector. */
 static void
-save_block (guint number, const StLlamaBlock * block, gsize hidden)
+save_vector (const gchar * prefix, const gchar * name, const float *vector,
+    gsize n)
 {
-  const struct
-  {
-    const gchar *name;
-    StMatrix matrix;
-  } parts[] = {
-    {"attn_norm", {ST_TYPE_F32, 1, hidden, block->attn_norm}},
-    {"ffn_norm", {ST_TYPE_F32, 1, hidden, block->ffn_norm}},
-    {"q", block->q}, {"k", block->k}, {"v", block->v}, {"o", block->o},
-    {"gate", block->gate}, {"up", block->up}, {"down", block->down},
-  };
+  g_autofree gchar *full = g_strconcat (prefix, name, NULL);
 
-  for (gsize i = 0; i < G_N_ELEMENTS (parts); i++) {
-    g_autofree gchar *name = g_strdup_printf ("%u.%s", number, parts[i].name);
+  if (vector != NULL)
+    save (full, vector, n * sizeof (float));
+}
 
-    save_matrix (name, &parts[i].matrix);
+static void
+save_norm (const gchar * prefix, const StNorm * norm, gsize hidden)
+{
+  save_vector (prefix, ".weight", norm->weight, hidden);
+  save_vector (prefix, ".bias", norm->bias, hidden);
+}
+
+static void
+save_block (guint number, const StBlock * block, gsize hidden)
+{
+  g_autofree gchar *attn_norm = g_strdup_printf ("blk.%u.attn_norm", number);
+  g_autofree gchar *ffn_norm = g_strdup_printf ("blk.%u.ffn_norm", number);
+
+  save_norm (attn_norm, &block->attn_norm, hidden);
+  save_norm (ffn_norm, &block->ffn_norm, hidden);
+  for (guint m = 0; m < ST_BLOCK_MATRICES; m++) {
+    g_autofree gchar *name =
+        g_strdup_printf ("blk.%u.%s", number, st_block_matrix_name (m));
+    g_autofree gchar *weight = g_strconcat (name, ".weight", NULL);
+
+    if (block->matrices[m].rows > 0)
+      save_matrix (weight, &block->matrices[m]);
+    save_vector (name, ".bias", block->biases[m], block->matrices[m].rows);
   }
 }
 
 static void
 save_weights (StModel * model)
 {
-  const StLlamaWeights *weights = st_model_weights (model);
+  const StWeights *weights = st_model_weights (model);
   const StModelConfig *c = st_model_config (model);
-  const StMatrix norm =
-      { ST_TYPE_F32, 1, c->hidden_size, weights->output_norm };
   g_autofree gchar *config = g_strdup_printf ("%u %u %u %u %u %u %u %.9g\n",
       weights->n_layers, c->hidden_size, c->ff_size, c->vocab_size, c->n_heads,
-      c->n_kv_heads, c->head_dim, (gdouble) c->rms_eps);
+      c->n_kv_heads, c->head_dim, (gdouble) c->norm_eps);
 
   save ("config", config, strlen (config));
   save ("rope", weights->rope_frequency, c->rope_dim / 2 * sizeof (double));
   for (guint i = 0; i < weights->n_layers; i++)
     save_block (i, &weights->blocks[i], c->hidden_size);
-  save_matrix ("output_norm", &norm);
-  save_matrix ("output", &weights->output);
+  save_norm ("output_norm", &weights->output_norm, c->hidden_size);
+  save_matrix ("output.weight", &weights->output);
+  if (weights->positions.data != NULL)
+    save_matrix ("position_embd.weight", &weights->positions);
 }
 
 /* All three losses of the same hidden states; the teacher's are those of the position before. */

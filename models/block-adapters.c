@@ -1,17 +1,14 @@
 /* Adapters of a range of blocks: which matrix has one, and their part of the products. As everything of the forward pass this keeps a
  * row's result independent of the rows beside it. */
-#include "models/llama.h"
+#include "models/blocks.h"
 
-/* The adapter of a matrix of block @block, if there is one: it must fit, also where this range does not use it. */
+/* The adapter of a matrix with that shape, if there is one: it must fit, also where this range does not use it. */
 static gboolean
 find_adapter (const StModelConfig * config, const StModelAdapters * adapters,
-    const gchar * name, StLlamaMatrix matrix, const StModelAdapter ** found,
-    GError ** error)
+    const gchar * name, gsize outputs, gsize inputs,
+    const StModelAdapter ** found, GError ** error)
 {
-  gsize outputs, inputs;
-
   *found = st_model_adapters_find (adapters, name);
-  st_llama_matrix_shape (config, matrix, &outputs, &inputs);
   if (*found == NULL || ((*found)->a.cols == inputs
           && (*found)->b.cols == outputs))
     return TRUE;
@@ -42,7 +39,7 @@ check_all_known (const StModelConfig * config,
 }
 
 gboolean
-st_llama_weights_adapt (StLlamaWeights * weights,
+st_weights_adapt (StWeights * weights,
     const StModelConfig * config, const StModelAdapters * adapters,
     GError ** error)
 {
@@ -50,13 +47,19 @@ st_llama_weights_adapt (StLlamaWeights * weights,
       g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
   for (guint block = 0; block < config->n_blocks; block++) {
-    for (guint matrix = 0; matrix < ST_LLAMA_MATRICES; matrix++) {
-      gchar *name = g_strdup_printf ("blk.%u.%s.weight", block,
-          st_llama_matrix_name (matrix));
+    for (guint matrix = 0; matrix < ST_BLOCK_MATRICES; matrix++) {
       const StModelAdapter *found;
+      gsize outputs, inputs;
+      gchar *name;
 
+      st_block_matrix_shape (config, matrix, &outputs, &inputs);
+      if (outputs == 0)
+        continue;
+      name = g_strdup_printf ("blk.%u.%s.weight", block,
+          st_block_matrix_name (matrix));
       g_hash_table_add (known, name);
-      if (!find_adapter (config, adapters, name, matrix, &found, error))
+      if (!find_adapter (config, adapters, name, outputs, inputs, &found,
+              error))
         return FALSE;
       if (block >= weights->first_block
           && block - weights->first_block < weights->n_layers)
@@ -69,7 +72,7 @@ st_llama_weights_adapt (StLlamaWeights * weights,
 
 /* @low (m, width): A x of all adapters of a group, each times its scale and each row's gate. */
 static void
-scale_rows (const StLlamaRun * run, const StModelAdapter * const *adapters,
+scale_rows (const StRun * run, const StModelAdapter * const *adapters,
     gsize n, float *low, gsize m)
 {
   for (gsize row = 0; row < m; row++) {
@@ -85,7 +88,7 @@ scale_rows (const StLlamaRun * run, const StModelAdapter * const *adapters,
 }
 
 static void
-add_adapters (const StLlamaRun * run, const StProduct * products,
+add_adapters (const StRun * run, const StProduct * products,
     const StModelAdapter * const *adapters, gsize n, gsize m, gsize width)
 {
   const float *part = run->scratch->low;
@@ -101,14 +104,14 @@ add_adapters (const StLlamaRun * run, const StProduct * products,
 }
 
 void
-st_llama_products (const StLlamaRun * run, const StProduct * products,
+st_products (const StRun * run, const StProduct * products,
     const StModelAdapter * const *adapters, gsize n, const float *x, gsize m,
     StRegime regime)
 {
-  StProduct all[2 * ST_LLAMA_GROUP_MAX] = { {NULL, NULL, 0} };
+  StProduct all[2 * ST_BLOCK_GROUP_MAX] = { {NULL, NULL, 0} };
   gsize n_all = n, width = 0;
 
-  g_assert (n <= ST_LLAMA_GROUP_MAX);
+  g_assert (n <= ST_BLOCK_GROUP_MAX);
   for (gsize i = 0; i < n; i++) {
     all[i] = products[i];
     if (adapters[i] != NULL)
