@@ -62,8 +62,9 @@ test_shipped (void)
   g_autoptr (GRand) rand = g_rand_new_with_seed (1);
   g_autofree gfloat *x = g_new (gfloat, ROWS * MAX_HIDDEN);
 
+  /* Not far outside of what states are like: a trained synthesis is no exact inverse, and leaves an error in what no state has. */
   for (gsize i = 0; i < ROWS * MAX_HIDDEN; i++)
-    x[i] = (gfloat) g_rand_double_range (rand, -8, 8);
+    x[i] = (gfloat) g_rand_double_range (rand, -0.5, 0.5);
   for (guint f = 0; f < files->len; f++) {
     const gchar *path = g_ptr_array_index (files, f);
     g_autoptr (RdCodec) codec = NULL;
@@ -74,7 +75,7 @@ test_shipped (void)
     g_assert_no_error (failure);
     const RdCodecInfo *info = rd_codec_info (codec);
     g_assert_cmpuint (info->hidden_size, ==,
-        strstr (path, "-smollm2-135m-") != NULL ? 576 : 128);
+        strstr (path, "-smollm2-135m-") != NULL ? 576 : 256);
     g_autofree gchar *split = g_strdup_printf ("split%u", info->split_layer);
     g_assert_nonnull (strstr (path, split));
     g_assert_cmpint (info->side_info == RD_SIDE_INFO_EMBEDDING, ==,
