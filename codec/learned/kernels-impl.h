@@ -283,7 +283,7 @@ multiply_pairs (const gint16 * weights, gint32 pair)
       (__m128i) x);
 #else
   const ShortVec inputs = (ShortVec) x;
-  IntVec sum;
+  IntVec sum = { 0 };
 
   for (gsize i = 0; i < VEC_INTS; i++)
     sum[i] = (gint32) weights[2 * i] * inputs[2 * i]
