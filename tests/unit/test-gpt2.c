@@ -24,7 +24,7 @@ tensor (StGguf * gguf, gint block, const gchar * name)
   const StTensor *t = st_gguf_find (gguf, full);
   const gsize n = (gsize) (t->ne[0] * t->ne[1]);
   g_autofree float *values = g_new (float, n);
-  double *copy = g_new (double, n);
+  double *copy = g_new0 (double, n);
 
   st_type_traits (t->type)->to_float (t->data, values, n);
   for (gsize i = 0; i < n; i++)

@@ -88,8 +88,9 @@ check_element (const Fixture * f, gsize row, gsize col, const float *c,
 {
   const RdProduct *p = &f->product;
   const gsize at = row * p->stride + col;
-  const double roundings = bf16 ? RD_TILE_PAIRS + 2 +
-      (double) (p->depth / RD_TILE_DEPTH + 1) : (double) p->depth + 2;
+  const gsize tiles = p->depth / RD_TILE_DEPTH + 1;
+  const double roundings = (double) (bf16 ? RD_TILE_PAIRS + 2 + tiles :
+      p->depth + 2);
   double sum = p->accumulate ? (double) f->c[at] : 0, size = fabs (sum);
 
   for (gsize k = 0; k < p->depth; k++) {
