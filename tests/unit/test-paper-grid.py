@@ -32,28 +32,28 @@ def wait_for(path, content):
 
 def interrupted(folder, number):
     """Runs paper-grid up to the first step that waits, and interrupts it: a terminal's Ctrl-C, which every process of the group gets, or another signal."""
-    command = [sys.executable, f"{ROOT}/pipelines/experiments/paper-grid", "--build", folder, "--work", f"{folder}/work", "--results", folder]
+    command = [sys.executable, f"{ROOT}/pipelines/experiments/paper-grid", "--build", folder, "--work", f"{folder}/grid", "--results", folder]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    wait_for(f"{folder}/work/start-2.gguf.part", "begun")
+    wait_for(f"{folder}/grid/start-2.gguf.part", "begun")
     os.killpg(process.pid, number)
     log = process.communicate(timeout=PATIENCE)[1]
     assert process.returncode == 130, (process.returncode, log)
-    assert "Traceback" not in log and "To go on: " in log and f"--work {folder}/work" in log, log
-    wait_for(f"{folder}/work/start-2.gguf.part", "calibrate ended after 1")
-    os.unlink(f"{folder}/work/start-2.gguf.part")
+    assert "Traceback" not in log and "To go on: " in log and f"--work {folder}/grid" in log, log
+    wait_for(f"{folder}/grid/start-2.gguf.part", "calibrate ended after 1")
+    os.unlink(f"{folder}/grid/start-2.gguf.part")
     return log
 
 
 with tempfile.TemporaryDirectory() as temporary:
     os.makedirs(f"{temporary}/pipelines")
-    os.makedirs(f"{temporary}/work")
+    os.makedirs(f"{temporary}/grid")
     with open(f"{temporary}/pipelines/rdtrain", "w", encoding="utf-8") as tool:
         tool.write(TOOL)
     os.chmod(tool.name, 0o755)
-    with open(f"{temporary}/work/words.jsonl", "w", encoding="utf-8"):
+    with open(f"{temporary}/grid/words.jsonl", "w", encoding="utf-8"):
         pass
     first = interrupted(temporary, signal.SIGINT)
-    wait_for(f"{temporary}/work/windows.json", "windows ended after 0")
+    wait_for(f"{temporary}/grid/windows.json", "windows ended after 0")
     again = interrupted(temporary, signal.SIGTERM)
     assert "windows.json" in first and "windows.json" not in again, (first, again)
-    assert sorted(os.listdir(f"{temporary}/work")) == ["windows.json", "words.jsonl"]
+    assert sorted(os.listdir(f"{temporary}/grid")) == ["windows.json", "words.jsonl"]
