@@ -201,7 +201,7 @@ rd_coder_decode (RdCoder * coder, const RdBlock * block, GError ** error)
           coder->coefficients))
     return rd_coder_damaged (error, "a symbol is out of range");
   start_rows (coder, block);
-  rd_matrix_apply (coder->model->synthesis[coder->set], &coefficients,
+  rd_packed_matrix_apply (coder->model->synthesis[coder->set], &coefficients,
       block->x);
   if (!read_raw_rows (coder, block))
     return rd_coder_damaged (error, "it ends within a raw row");

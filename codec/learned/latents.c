@@ -57,7 +57,7 @@ take_dense (Dense * dense, gsize inputs, gsize outputs, gboolean bias,
 {
   dense->inputs = inputs;
   dense->outputs = outputs;
-  dense->matrix = rd_matrix_new (*at, inputs, outputs);
+  dense->matrix = rd_packed_matrix_new (*at, inputs, outputs);
   *at += inputs * outputs;
   if (bias) {
     dense->bias = *at;
@@ -112,7 +112,7 @@ rd_latents_free (RdLatents * l)
   if (!l)
     return;
   for (guint i = 0; i <= RD_LATENTS_BLOCKS; i++) {
-    rd_matrix_free (l->in[i].matrix);
+    rd_packed_matrix_free (l->in[i].matrix);
     if (i == RD_LATENTS_BLOCKS)
       break;
     const Block *b = &l->blocks[i];
@@ -121,7 +121,7 @@ rd_latents_free (RdLatents * l)
     };
 
     for (guint k = 0; k < G_N_ELEMENTS (layers); k++)
-      rd_matrix_free (layers[k]->matrix);
+      rd_packed_matrix_free (layers[k]->matrix);
   }
   g_free (l->values);
   g_free (l);
@@ -139,7 +139,7 @@ run_dense (const Dense * dense, const gfloat * x, gsize n, gfloat level,
   for (gsize t = 0; t < n && dense->bias; t++)
     for (gsize o = 0; o < dense->outputs; o++)
       y[t * dense->outputs + o] += dense->bias[o] + level * dense->slope[o];
-  rd_matrix_apply (dense->matrix, &factor, y);
+  rd_packed_matrix_apply (dense->matrix, &factor, y);
 }
 
 static void

@@ -48,7 +48,7 @@ rd_model_start (const RdLearnedModel * model, const RdRows * rows,
   if (rows->features) {
     const RdFactor features = { rows->features + from * d, n, d, 1 };
 
-    rd_matrix_apply (model->readout, &features, x);
+    rd_packed_matrix_apply (model->readout, &features, x);
   }
 }
 
@@ -111,10 +111,10 @@ make_matrices (RdLearnedModel * model, guint s, GError ** error)
   for (gsize j = 0; j < d; j++)
     model->inverse_scale[s][j] = rd_exp2_step (-set->scale[j]);
   if (set->analysis)
-    model->analyses->matrix[s] = rd_matrix_new (set->analysis, d, d);
-  model->synthesis[s] = rd_matrix_new (set->synthesis, d, d);
+    model->analyses->matrix[s] = rd_packed_matrix_new (set->analysis, d, d);
+  model->synthesis[s] = rd_packed_matrix_new (set->synthesis, d, d);
   if (set->readout)
-    model->readout = rd_matrix_new (set->readout, d, d);
+    model->readout = rd_packed_matrix_new (set->readout, d, d);
   if ((set->analysis && !model->analyses->matrix[s]) || !model->synthesis[s]
       || (set->readout && !model->readout))
     return no_matrix (d, error);
@@ -136,13 +136,13 @@ make_analysis (const RdPackedMatrix * synthesis, guint s, gsize d,
     no_matrix (d, error);
     return NULL;
   }
-  rd_matrix_unpack (synthesis, values);
+  rd_packed_matrix_unpack (synthesis, values);
   if (!rd_matrix_invert (values, d, values)) {
     g_set_error (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
         "set.%u.synthesis of the codec file has no inverse", s);
     return NULL;
   }
-  analysis = rd_matrix_new (values, d, d);
+  analysis = rd_packed_matrix_new (values, d, d);
   if (!analysis)
     no_matrix (d, error);
   return analysis;
@@ -196,13 +196,13 @@ rd_learned_model_free (RdLearnedModel * model)
   if (!model)
     return;
   for (guint s = 0; s < RD_LEARNED_SETS; s++) {
-    rd_matrix_free (model->analyses->matrix[s]);
-    rd_matrix_free (model->synthesis[s]);
+    rd_packed_matrix_free (model->analyses->matrix[s]);
+    rd_packed_matrix_free (model->synthesis[s]);
     g_free (model->inverse_scale[s]);
   }
   g_mutex_clear (&model->analyses->lock);
   g_free (model->analyses);
-  rd_matrix_free (model->readout);
+  rd_packed_matrix_free (model->readout);
   rd_latents_free (model->latents);
   rd_tables_free (model->tables);
   rd_learned_parameters_free (model->p);

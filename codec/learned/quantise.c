@@ -233,7 +233,7 @@ rd_coder_quantise (RdCoder * coder, const RdRows * rows, const gfloat * x,
       start[i] = row[i] - start[i];
   }
   memset (coder->coefficients, 0, n * d * sizeof (gfloat));
-  rd_matrix_apply (coder->analysis, &residuals, coder->coefficients);
+  rd_packed_matrix_apply (coder->analysis, &residuals, coder->coefficients);
   for (gsize t = 0; t < n; t += RD_TRELLIS_ROWS)
     quantise_rows (coder, t, MIN (RD_TRELLIS_ROWS, n - t), modes, raw);
   pad (coder, n);

@@ -16,7 +16,7 @@ struct _RdPackedMatrix
 };
 
 RdPackedMatrix *
-rd_matrix_new (const gfloat * values, gsize rows, gsize cols)
+rd_packed_matrix_new (const gfloat * values, gsize rows, gsize cols)
 {
   RdPackedMatrix *matrix = g_new0 (RdPackedMatrix, 1);
 
@@ -38,7 +38,7 @@ rd_matrix_new (const gfloat * values, gsize rows, gsize cols)
 }
 
 void
-rd_matrix_free (RdPackedMatrix * matrix)
+rd_packed_matrix_free (RdPackedMatrix * matrix)
 {
   if (!matrix)
     return;
@@ -90,7 +90,8 @@ apply_lines (const RdPackedMatrix * m, gsize panel, gsize first, gsize n_lines,
 }
 
 void
-rd_matrix_apply (const RdPackedMatrix * m, const RdFactor * x, gfloat * y)
+rd_packed_matrix_apply (const RdPackedMatrix * m, const RdFactor * x,
+    gfloat * y)
 {
   gsize n_lines = x->n > RD_TILE_ROWS ? CACHED_LINES : m->rows;
 
@@ -100,7 +101,7 @@ rd_matrix_apply (const RdPackedMatrix * m, const RdFactor * x, gfloat * y)
 }
 
 void
-rd_matrix_unpack (const RdPackedMatrix * m, gfloat * values)
+rd_packed_matrix_unpack (const RdPackedMatrix * m, gfloat * values)
 {
   for (gsize r = 0; r < m->rows; r++)
     for (gsize c = 0; c < m->cols; c++)

@@ -5,12 +5,12 @@
 
 G_BEGIN_DECLS
 
-/** RdPackedMatrix: @rows x @cols floats, packed for rd_matrix_apply(). Immutable. */
+/** RdPackedMatrix: @rows x @cols floats, packed for rd_packed_matrix_apply(). Immutable. */
 typedef struct _RdPackedMatrix RdPackedMatrix;
 
-/** rd_matrix_new: copies @values (rows x cols); NULL if there is no memory. */
-RdPackedMatrix *rd_matrix_new (const gfloat * values, gsize rows, gsize cols);
-void rd_matrix_free (RdPackedMatrix * matrix);
+/** rd_packed_matrix_new: copies @values (rows x cols); NULL if there is no memory. */
+RdPackedMatrix *rd_packed_matrix_new (const gfloat * values, gsize rows, gsize cols);
+void rd_packed_matrix_free (RdPackedMatrix * matrix);
 
 /** RdFactor: what a matrix is multiplied with: @n rows, element i of row r being values[r * row_stride + i * line_stride]. */
 typedef struct
@@ -19,11 +19,11 @@ typedef struct
   gsize n, row_stride, line_stride;
 } RdFactor;
 
-/** rd_matrix_apply: adds to y (n x cols) the products of @x with the matrix. */
-void rd_matrix_apply (const RdPackedMatrix * matrix, const RdFactor * x, gfloat * y);
+/** rd_packed_matrix_apply: adds to y (n x cols) the products of @x with the matrix. */
+void rd_packed_matrix_apply (const RdPackedMatrix * matrix, const RdFactor * x, gfloat * y);
 
-/** rd_matrix_unpack: @values (rows x cols) as they were packed. */
-void rd_matrix_unpack (const RdPackedMatrix * matrix, gfloat * values);
+/** rd_packed_matrix_unpack: @values (rows x cols) as they were packed. */
+void rd_packed_matrix_unpack (const RdPackedMatrix * matrix, gfloat * values);
 
 /** rd_matrix_invert: @out = inverse of @values (n x n), in double by elimination with pivots; FALSE if it has none. The same on every
  * instruction set. */

@@ -1,43 +1,24 @@
 /* Products of values in bfloat16 in plain C: the bits of the tiles. */
+#include "codec/float-bits.h"
 #include "codec/training/product-private.h"
-
-#include <string.h>
 
 #define EXPONENT 0x7f800000u
 #define SIGN 0x80000000u
-
-static guint32
-bits_of (float value)
-{
-  guint32 bits;
-
-  memcpy (&bits, &value, sizeof (bits));
-  return bits;
-}
-
-static float
-from_bits (guint32 bits)
-{
-  float value;
-
-  memcpy (&value, &bits, sizeof (value));
-  return value;
-}
 
 /* Denormal values become zeros of their sign. */
 static float
 flush (float value)
 {
-  const guint32 bits = bits_of (value);
+  const guint32 bits = rd_float_to_bits (value);
 
-  return from_bits ((bits & EXPONENT) != 0 ? bits : bits & SIGN);
+  return rd_float_from_bits ((bits & EXPONENT) != 0 ? bits : bits & SIGN);
 }
 
 /* To the nearest, ties to even. */
 static guint16
 to_bf16 (float value)
 {
-  const guint32 bits = bits_of (flush (value));
+  const guint32 bits = rd_float_to_bits (flush (value));
 
   if (value != value)
     return (guint16) (bits >> 16 | 0x40);
@@ -79,14 +60,16 @@ multiply_line (const guint16 * left, const guint16 * right, float *c)
   float first[RD_TILE_LINES] = { 0 }, second[RD_TILE_LINES] = { 0 };
 
   for (gsize pair = 0; pair < RD_TILE_PAIRS; pair++) {
-    const float a = from_bits ((guint32) left[2 * pair] << 16);
-    const float b = from_bits ((guint32) left[2 * pair + 1] << 16);
+    const float a = rd_float_from_bits ((guint32) left[2 * pair] << 16);
+    const float b = rd_float_from_bits ((guint32) left[2 * pair + 1] << 16);
     const guint16 *row = right + pair * RD_TILE_DEPTH;
 
     for (gsize i = 0; i < RD_TILE_LINES; i++) {
-      first[i] = flush (first[i] + a * from_bits ((guint32) row[2 * i] << 16));
+      first[i] =
+          flush (first[i] +
+          a * rd_float_from_bits ((guint32) row[2 * i] << 16));
       second[i] = flush (second[i]
-          + b * from_bits ((guint32) row[2 * i + 1] << 16));
+          + b * rd_float_from_bits ((guint32) row[2 * i + 1] << 16));
     }
   }
   for (gsize i = 0; i < RD_TILE_LINES; i++)

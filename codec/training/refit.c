@@ -83,7 +83,7 @@ add_squares (Refit * r, const RdLearnedModel * model,
     if (mode > 0)
       r->modes.constants[mode - 1]++;
   }
-  rd_matrix_apply (analysis, &residuals, r->coefficients);
+  rd_packed_matrix_apply (analysis, &residuals, r->coefficients);
   for (gsize t = 0; t < length; t++) {
     for (gsize j = 0; j < d; j++)
       sum[j] += (double) r->coefficients[t * d + j]

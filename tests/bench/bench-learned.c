@@ -189,7 +189,7 @@ run_analysis (Bench * b, const Task * task)
   for (guint t = 0; t < TOKENS; t += RD_BLOCK_ROWS) {
     const RdFactor x = { b->x + (gsize) t * b->d, RD_BLOCK_ROWS, b->d, 1 };
 
-    rd_matrix_apply (b->coder->analysis, &x, b->y + (gsize) t * b->d);
+    rd_packed_matrix_apply (b->coder->analysis, &x, b->y + (gsize) t * b->d);
   }
 }
 
@@ -377,7 +377,7 @@ draw_states (Bench * b)
   }
   const RdFactor factor = { c, TOKENS, b->d, 1 };
   rd_model_start (b->learned, &rows, 0, TOKENS, b->x);
-  rd_matrix_apply (b->learned->synthesis[0], &factor, b->x);
+  rd_packed_matrix_apply (b->learned->synthesis[0], &factor, b->x);
 }
 
 /* ---- report ---- */

@@ -100,7 +100,7 @@ test_tile (void)
           check_tile (&sets[s], rand, lines[i], n, round & 1);
 }
 
-/* rd_matrix_apply() over sizes that fill panels and tiles or do not. */
+/* rd_packed_matrix_apply() over sizes that fill panels and tiles or do not. */
 static void
 test_matrix (void)
 {
@@ -120,10 +120,10 @@ test_matrix (void)
         m[i] = draw_float (rand);
       for (gsize i = 0; i < n * rows; i++)
         x[i] = draw_float (rand);
-      RdPackedMatrix *matrix = rd_matrix_new (m, rows, cols);
-      rd_matrix_unpack (matrix, again);
+      RdPackedMatrix *matrix = rd_packed_matrix_new (m, rows, cols);
+      rd_packed_matrix_unpack (matrix, again);
       g_assert_cmpmem (again, rows * cols * 4, m, rows * cols * 4);
-      rd_matrix_apply (matrix, &factor, y);
+      rd_packed_matrix_apply (matrix, &factor, y);
       for (gsize t = 0; t < n; t++)
         for (gsize c = 0; c < cols; c++) {
           gfloat sum = 0;
@@ -133,7 +133,7 @@ test_matrix (void)
           }
           g_assert_cmphex (memcmp (&y[t * cols + c], &sum, 4), ==, 0);
         }
-      rd_matrix_free (matrix);
+      rd_packed_matrix_free (matrix);
     }
 }
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "codec/float-bits.h"
 #include "codec/training/product-private.h"
 #include "tests/support/random-weights.h"
 
@@ -166,15 +167,6 @@ test_shapes (void)
 
 /* ---- single values ---- */
 
-static guint32
-bits_of (float value)
-{
-  guint32 bits;
-
-  memcpy (&bits, &value, sizeof (bits));
-  return bits;
-}
-
 static float
 product_of (const RdProductKernels * kernels, float left, float right)
 {
@@ -200,14 +192,15 @@ check_values (const RdProductKernels * kernels)
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_assert_cmphex (bits_of (product_of (kernels, cases[i][0], 1.0f)), ==,
-        bits_of (cases[i][1]));
-    g_assert_cmphex (bits_of (product_of (kernels, 1.0f, cases[i][0])), ==,
-        bits_of (cases[i][1]));
+    g_assert_cmphex (rd_float_to_bits (product_of (kernels, cases[i][0], 1.0f)),
+        ==, rd_float_to_bits (cases[i][1]));
+    g_assert_cmphex (rd_float_to_bits (product_of (kernels, 1.0f, cases[i][0])),
+        ==, rd_float_to_bits (cases[i][1]));
   }
   g_assert_true (isnan (product_of (kernels, NAN, 1.0f)));
   g_assert_true (isnan (product_of (kernels, INFINITY, 0.0f)));
-  g_assert_cmphex (bits_of (product_of (kernels, FLT_MIN, 0.5f)), ==, 0);
+  g_assert_cmphex (rd_float_to_bits (product_of (kernels, FLT_MIN, 0.5f)), ==,
+      0);
 }
 
 static void
