@@ -111,6 +111,8 @@ rd_states_run (RdStates * states, const gint32 * ids, gsize n, float *x,
 {
   if (!run (states->model, states->cache, ids, n, x, cancel, error))
     return FALSE;
+  if (features == NULL)
+    return TRUE;
   switch (states->side_info) {
     case RD_SIDE_INFO_EMBEDDING:
       return st_model_embed (states->model, ids, n, features, error);

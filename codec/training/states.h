@@ -25,8 +25,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdStates, rd_states_free)
 /** rd_states_model: the first blocks, with embedding; owned by @states. */
 StModel *rd_states_model (const RdStates * states);
 
-/** rd_states_run: x (n, D) and, with side information, features (n, D; else NULL) of a sequence that begins with ids[0]. One id
- * alone runs as a generated token does, several as a prompt. The same bits for any number of threads. */
+/** rd_states_run: x (n, D) and, with side information, features (n, D; NULL: not wanted) of a sequence that begins with ids[0]. One
+ * id alone runs as a generated token does, several as a prompt. The same bits for any number of threads. */
 gboolean rd_states_run (RdStates * states, const gint32 * ids, gsize n, float *x, float *features, const gint * cancel, GError ** error);
 
 G_END_DECLS

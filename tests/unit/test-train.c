@@ -4,6 +4,7 @@
 
 #include <glib/gstdio.h>
 
+#include "codec/training/train-evaluate.h"
 #include "codec/training/entropy-models.h"
 #include "tests/support/random-weights.h"
 #include "tests/support/training-fixture.h"
@@ -131,6 +132,49 @@ test_seed (RdTestTraining * f, gconstpointer unused)
   f->options.seed = 6;
   other = train_to_bytes (f);
   g_assert_false (g_bytes_equal (first, other));
+}
+
+/* ---- what it has reached ---- */
+
+static gboolean
+on_result (const RdTrainResult * result, gpointer user_data, GError ** error)
+{
+  double *bits = user_data;
+
+  (void) error;
+  g_assert_cmpfloat (result->bits[0], >, 0);
+  g_assert_cmpfloat (result->wire_bits[0], >, result->bits[0]);
+  bits[result->point] = result->bits[0];
+  return TRUE;
+}
+
+/* Hidden states before the split are the original model's, whatever they could be predicted from. */
+static void
+test_evaluate (RdTestTraining * f, gconstpointer unused)
+{
+  const double lambdas[] = { 2e-4, 6e-3 };
+  const gsize frame = 16;
+  gint32 ids[24];
+  const RdIds text = { ids, G_N_ELEMENTS (ids) };
+  double bits[2] = { 0 };
+  const RdTrainEvaluation what = {.texts = &text,.n_texts = 1,.n_coded =
+        1,.lambdas = lambdas,.n_lambdas = 2,.frames = &frame,.n_frames =
+        1,.done = on_result,.user_data = bits
+  };
+  g_autoptr (GError) error = NULL;
+
+  (void) unused;
+  for (guint i = 0; i < G_N_ELEMENTS (ids); i++)
+    ids[i] = g_test_rand_int_range (3, ST_TINY_VOCAB);
+  f->options.start = rd_test_train_files.embedding_start;
+  for (guint set = 0; set < 2; set++) {
+    f->options.set = set;
+    rd_test_train (f);
+    rd_train_evaluate (&f->options, &what, &error);
+    g_assert_no_error (error);
+    g_assert_cmpfloat (bits[0], >, bits[1]);
+    g_unlink (f->checkpoint);
+  }
 }
 
 /* ---- stages ---- */
@@ -328,6 +372,7 @@ main (int argc, char **argv)
       test_learns);
   rd_test_train_add ("/train/interrupted", NULL, test_interrupted);
   rd_test_train_add ("/train/seed", NULL, test_seed);
+  rd_test_train_add ("/train/evaluate", NULL, test_evaluate);
   rd_test_train_add ("/train/values", NULL, test_values);
   rd_test_train_add ("/train/products", NULL, test_products);
   rd_test_train_add ("/train/refused/settings", NULL, test_other_settings);
