@@ -46,8 +46,7 @@ check_options (const RdTrainOptions * options, GError ** error)
       error)
       && rd_check_range ("learning rate", options->rate, 1e-9, 1.0, error)
       && rd_check_range ("learning rate of the codec", options->codec_rate,
-      1e-9, 1.0, error)
-      && rd_check_folder (options->checkpoint, error);
+      1e-9, 1.0, error);
 }
 
 /* ---- the model as it was, and the text ---- */

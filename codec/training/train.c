@@ -1,5 +1,6 @@
 #include "codec/training/train.h"
 
+#include "codec/training/checks.h"
 #include "codec/training/train-private.h"
 
 gboolean
@@ -66,8 +67,11 @@ gboolean
 rd_train (const RdTrainOptions * options, GError ** error)
 {
   RdTraining t;
-  const gboolean ok = run (&t, options, error);
+  gboolean ok;
 
+  if (!rd_check_folder (options->checkpoint, error))
+    return FALSE;
+  ok = run (&t, options, error);
   rd_training_clear (&t);
   return ok;
 }

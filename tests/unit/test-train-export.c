@@ -1,5 +1,6 @@
 /* What a training has reached as a codec file, and as a model if its weights were trained. */
 #include <string.h>
+#include <unistd.h>
 
 #include <glib/gstdio.h>
 
@@ -85,6 +86,30 @@ test_export_alone (RdTestTraining * f, gconstpointer unused)
       "a play");
   g_assert_nonnull (strstr (g_hash_table_lookup (p->provenance, "training"),
           "seed=5"));
+}
+
+/* A checkpoint is only read: its folder may be one that nothing can be written to. */
+static void
+test_export_read_only (RdTestTraining * f, gconstpointer unused)
+{
+  g_autoptr (RdLearnedParameters) p = NULL;
+  g_autofree gchar *folder =
+      g_build_filename (rd_test_train_files.folder, "kept", NULL);
+  g_autofree gchar *kept = g_build_filename (folder, "checkpoint", NULL);
+
+  (void) unused;
+  rd_test_train (f);
+  g_assert_cmpint (g_mkdir (folder, 0700), ==, 0);
+  g_assert_cmpint (g_rename (f->checkpoint, kept), ==, 0);
+  g_assert_cmpint (g_chmod (folder, 0500), ==, 0);
+  if (g_access (folder, W_OK) == 0)
+    g_test_message ("whoever runs this may write everywhere");
+  f->options.checkpoint = kept;
+  p = export (f, 0, 1, NULL);
+  g_assert_null (p->adapters);
+  g_chmod (folder, 0700);
+  g_unlink (kept);
+  g_assert_cmpint (g_rmdir (folder), ==, 0);
 }
 
 /* What comes out is trained on: adapters, gates and codec are those of the file. */
@@ -209,6 +234,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   rd_test_train_add ("/train/export/alone", NULL, test_export_alone);
+  rd_test_train_add ("/train/export/read-only", NULL, test_export_read_only);
   rd_test_train_add ("/train/export/adapters", NULL, test_export_adapters);
   rd_test_train_add ("/train/export/weights", NULL, test_export_weights);
   rd_test_train_add ("/train/export/weights-gpt2", NULL,
