@@ -4,6 +4,7 @@
 
 #include <json-glib/json-glib.h>
 
+#include "codec/training/checks.h"
 #include "codec/training/entropy-models.h"
 #include "codec/training/train-evaluate.h"
 #include "codec/training/train-state.h"
@@ -350,7 +351,7 @@ evaluate (Evaluation * e, GError ** error)
         &rdtrain_cancelled,.tell = rdtrain_tell,.user_data = &e->teller
   };
 
-  if (!load_texts (e, error)
+  if (!rd_check_folder (a->output, error) || !load_texts (e, error)
       || !rd_train_options_read (&options, a->checkpoint, &name, error))
     return FALSE;
   options.entropy_model = name;
