@@ -34,8 +34,14 @@ gboolean
 rd_check_folder (const gchar * path, GError ** error)
 {
   g_autofree gchar *folder = g_path_get_dirname (path);
+  GStatBuf st;
   gint saved;
 
+  if (g_stat (path, &st) == 0 && !S_ISREG (st.st_mode)) {
+    g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_EXIST,
+        "cannot write %s: exists and is not a regular file", path);
+    return FALSE;
+  }
   if (g_access (folder, W_OK | X_OK) == 0)
     return TRUE;
   saved = errno;

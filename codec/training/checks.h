@@ -11,7 +11,8 @@ G_BEGIN_DECLS
 gboolean rd_check_number (const gchar * what, gsize value, gsize min, gsize max, GError ** error);
 /** rd_check_range: the same for numbers that are not whole; NaN is in no range. */
 gboolean rd_check_range (const gchar * what, double value, double min, double max, GError ** error);
-/** rd_check_folder: whether a file can be written at @path. Error G_FILE_ERROR names its folder. */
+/** rd_check_folder: whether a file can be written at @path: into a folder, and in place of a regular file if there is something. Error
+ * G_FILE_ERROR names the one or the other. */
 gboolean rd_check_folder (const gchar * path, GError ** error);
 /** rd_check_corpus: reads @texts with the tokenizer of @model, and refuses them if they have RD_CORPUS_OVERLAP consecutive ids in common with
  * any of the @n_windows. Errors: those of rd_corpus_new(); RD_CORPUS_ERROR TOKENIZER if @model has none,

@@ -1,7 +1,9 @@
 #include "codec/training/train-export.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <glib/gstdio.h>
 
@@ -114,16 +116,6 @@ export_model (RdTraining * t, const RdTrainExport * to, const gchar * path,
   return TRUE;
 }
 
-static gboolean
-put_in_place (const gchar * from, const gchar * path, GError ** error)
-{
-  if (g_rename (from, path) == 0)
-    return TRUE;
-  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (errno),
-      "cannot write %s: %s", path, g_strerror (errno));
-  return FALSE;
-}
-
 /* ---- what the file says ---- */
 
 static guint
@@ -179,6 +171,73 @@ set_texts (const RdTraining * t, const RdTrainExport * to,
           " for tables", trained, to->sequences * options->length));
 }
 
+/* ---- where the files are until both are whole ---- */
+
+typedef struct
+{
+  gchar *codec, *model;         /* NULL: none yet */
+} Files;
+
+/* An empty file beside @path. */
+static gchar *
+make_temporary (const gchar * path, GError ** error)
+{
+  g_autofree gchar *name = g_strconcat (path, ".XXXXXX", NULL);
+  const int fd = g_mkstemp_full (name, O_WRONLY | O_CLOEXEC, 0666);
+  const gint saved = errno;
+
+  if (fd >= 0) {
+    close (fd);
+    return g_steal_pointer (&name);
+  }
+  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (saved),
+      "cannot create a file beside %s: %s", path, g_strerror (saved));
+  return NULL;
+}
+
+static gboolean
+files_make (Files * files, const RdTrainExport * to, GError ** error)
+{
+  files->codec = make_temporary (to->output, error);
+  if (files->codec != NULL && to->model_output != NULL)
+    files->model = make_temporary (to->model_output, error);
+  return files->codec != NULL
+      && (files->model != NULL || to->model_output == NULL);
+}
+
+static gboolean
+put_in_place (const gchar * from, const gchar * path, GError ** error)
+{
+  gint saved;
+
+  if (g_rename (from, path) == 0)
+    return TRUE;
+  saved = errno;
+  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (saved),
+      "cannot write %s: %s", path, g_strerror (saved));
+  return FALSE;
+}
+
+static gboolean
+files_put_in_place (const Files * files, const RdTrainExport * to,
+    GError ** error)
+{
+  return (files->model == NULL
+      || put_in_place (files->model, to->model_output, error))
+      && put_in_place (files->codec, to->output, error);
+}
+
+static void
+files_clear (Files * files)
+{
+  if (files->codec != NULL)
+    g_unlink (files->codec);
+  if (files->model != NULL)
+    g_unlink (files->model);
+  g_free (files->codec);
+  g_free (files->model);
+}
+
 /* ---- the whole ---- */
 
 static gboolean
@@ -206,29 +265,28 @@ check_export (const RdTraining * t, const RdTrainExport * to, GError ** error)
       RD_TRAIN_EXPORT_MIN_SEQUENCES, t->n_sequences, error);
 }
 
-/* @model: where the trained model is to be until all is well; NULL without one. */
 static gboolean
 run (RdTraining * t, const RdTrainOptions * options, const RdTrainExport * to,
-    const gchar * model, GError ** error)
+    Files * files, GError ** error)
 {
   g_autoptr (RdLearnedParameters) p = NULL;
 
   if (!rd_training_open (t, options, error) || !check_export (t, to, error)
-      || !rd_training_load (t, error))
+      || !rd_training_load (t, error) || !files_make (files, to, error))
     return FALSE;
   /* before anything runs with them: tables are fitted to what the file's adapters give */
   if (t->adapters != NULL && to->rank > 0
       && !rd_adapters_reduce (t->adapters, to->rank, error))
     return FALSE;
   p = rd_learned_parameters_copy (t->start);
-  if ((model != NULL && !export_model (t, to, model, p, error))
+  if ((files->model != NULL && !export_model (t, to, files->model, p, error))
       || !export_codec (t, to, p, error))
     return FALSE;
   set_adapters (t, to, p);
   set_texts (t, to, p);
   return refit (t, to, p, error)
-      && rd_learned_parameters_save (p, to->output, error)
-      && (model == NULL || put_in_place (model, to->model_output, error));
+      && rd_learned_parameters_save (p, files->codec, error)
+      && files_put_in_place (files, to, error);
 }
 
 gboolean
@@ -236,12 +294,10 @@ rd_train_export (const RdTrainOptions * options, const RdTrainExport * to,
     GError ** error)
 {
   RdTraining t;
-  g_autofree gchar *model = to->model_output != NULL ?
-      g_strconcat (to->model_output, ".part", NULL) : NULL;
-  const gboolean ok = run (&t, options, to, model, error);
+  Files files = { NULL, NULL };
+  const gboolean ok = run (&t, options, to, &files, error);
 
-  if (model != NULL)
-    g_unlink (model);
+  files_clear (&files);
   rd_training_clear (&t);
   return ok;
 }

@@ -24,7 +24,8 @@ try_export (RdTestTraining * f, guint rank, guint threads,
   RdTrainOptions options = {.model = f->options.model,.start =
         f->options.start,.texts = f->texts,.checkpoint =
         f->options.checkpoint,.threads = threads,.entropy_model =
-        RD_STATIC_NAME,.codec_new = rd_trainable_new_by_name
+        RD_STATIC_NAME,.codec_new = rd_trainable_new_by_name,.cancel =
+        &f->cancel
   };
   g_autofree gchar *codec = NULL;
 
@@ -160,6 +161,49 @@ test_export_adapters (RdTestTraining * f, gconstpointer unused)
       "has adapters");
 }
 
+static void
+assert_content (const gchar * path, const gchar * expected)
+{
+  g_autofree gchar *content = NULL;
+
+  g_assert_true (g_file_get_contents (path, &content, NULL, NULL));
+  g_assert_cmpstr (content, ==, expected);
+}
+
+/* Nothing in the folder but what was there; what fails does so before or after the model is written. */
+static void
+test_export_neither (RdTestTraining * f, gconstpointer unused)
+{
+  const gchar *folder = rd_test_train_files.folder;
+  g_autoptr (GError) directory = NULL, cancelled = NULL;
+  g_autoptr (GDir) dir = NULL;
+  guint names = 0;
+
+  (void) unused;
+  f->options.full_weights = TRUE;
+  rd_test_train (f);
+  g_file_set_contents (f->output, "a codec", -1, NULL);
+  g_assert_cmpint (g_mkdir (f->other, 0700), ==, 0);
+  g_assert_false (try_export (f, 0, 1, f->other, &directory));
+  g_test_message ("%s", directory->message);
+  g_assert_error (directory, G_FILE_ERROR, G_FILE_ERROR_EXIST);
+  assert_content (f->output, "a codec");
+  g_assert_cmpint (g_rmdir (f->other), ==, 0);
+
+  g_file_set_contents (f->other, "a model", -1, NULL);
+  g_atomic_int_set (&f->cancel, 1);
+  g_assert_false (try_export (f, 0, 1, f->other, &cancelled));
+  g_test_message ("%s", cancelled->message);
+  g_assert_error (cancelled, ST_MODEL_ERROR, ST_MODEL_ERROR_CANCELLED);
+  assert_content (f->output, "a codec");
+  assert_content (f->other, "a model");
+  dir = g_dir_open (folder, 0, NULL);
+  while (g_dir_read_name (dir) != NULL)
+    names++;
+  /* two starts, checkpoint, codec, model */
+  g_assert_cmpuint (names, ==, 5);
+}
+
 /* The model that comes out has the checkpoint's values, the codec file is for it alone, and both are the same for any threads. */
 static void
 check_export_weights (RdTestTraining * f)
@@ -236,6 +280,7 @@ main (int argc, char **argv)
   rd_test_train_add ("/train/export/alone", NULL, test_export_alone);
   rd_test_train_add ("/train/export/read-only", NULL, test_export_read_only);
   rd_test_train_add ("/train/export/adapters", NULL, test_export_adapters);
+  rd_test_train_add ("/train/export/neither", NULL, test_export_neither);
   rd_test_train_add ("/train/export/weights", NULL, test_export_weights);
   rd_test_train_add ("/train/export/weights-gpt2", NULL,
       test_export_weights_gpt2);
