@@ -1,6 +1,7 @@
 #include "codec/training/checks.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <glib/gstdio.h>
@@ -49,6 +50,71 @@ rd_check_folder (const gchar * path, GError ** error)
       "cannot write to %s: %s", folder, g_strerror (saved));
   return FALSE;
 }
+
+/* ---- files that are given twice ---- */
+
+static gboolean
+is_same_inode (const GStatBuf * a, const GStatBuf * b)
+{
+  return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Of files that are not there yet. */
+static gboolean
+is_same_place (const gchar * a, const gchar * b)
+{
+  g_autofree gchar *name = g_path_get_basename (a);
+  g_autofree gchar *other_name = g_path_get_basename (b);
+  g_autofree gchar *folder = g_path_get_dirname (a);
+  g_autofree gchar *other_folder = g_path_get_dirname (b);
+  GStatBuf st, other;
+
+  return strcmp (name, other_name) == 0 && g_stat (folder, &st) == 0
+      && g_stat (other_folder, &other) == 0 && is_same_inode (&st, &other);
+}
+
+static gboolean
+is_same_file (const gchar * a, const gchar * b)
+{
+  GStatBuf st, other;
+  const gboolean there = g_stat (a, &st) == 0;
+
+  if (there != (g_stat (b, &other) == 0))
+    return FALSE;
+  return there ? is_same_inode (&st, &other) : is_same_place (a, b);
+}
+
+static gboolean
+check_pair (const RdOptionFiles * written, const RdOptionFiles * files,
+    GError ** error)
+{
+  const gchar *const one[] = { files->path, NULL };
+  const gchar *const *path = files->paths != NULL ? files->paths : one;
+
+  for (; written->path != NULL && *path != NULL; path++) {
+    if (!is_same_file (written->path, *path))
+      continue;
+    g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OPTIONS,
+        "%s and %s name the same file, %s, which would be overwritten",
+        written->option, files->option, *path);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+rd_check_files (const RdOptionFiles * files, gsize n, GError ** error)
+{
+  for (gsize i = 0; i < n; i++) {
+    for (gsize j = 0; j < n && files[i].written; j++) {
+      if (i != j && !check_pair (&files[i], &files[j], error))
+        return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+/* ---- text ---- */
 
 /* Windows of another vocabulary would overlap with nothing. */
 static gboolean

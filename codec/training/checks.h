@@ -14,6 +14,18 @@ gboolean rd_check_range (const gchar * what, double value, double min, double ma
 /** rd_check_folder: whether a file can be written at @path: into a folder, and in place of a regular file if there is something. Error
  * G_FILE_ERROR names the one or the other. */
 gboolean rd_check_folder (const gchar * path, GError ** error);
+/** RdOptionFiles: the files that an option of a command names. */
+typedef struct
+{
+  const gchar *option;          /* as "--output" */
+  const gchar *path;            /* NULL: not given */
+  const gchar *const *paths;    /* NULL-terminated, in place of @path: of an option that may be given several times; or NULL */
+  gboolean written;             /* @path is; the others are read */
+} RdOptionFiles;
+
+/** rd_check_files: whether each file that is written is named by one option alone, whatever its path looks like and whether or not it is there yet.
+ * Error RD_TRAINING_ERROR_OPTIONS names two options and the file. */
+gboolean rd_check_files (const RdOptionFiles * files, gsize n, GError ** error);
 /** rd_check_corpus: reads @texts with the tokenizer of @model, and refuses them if they have RD_CORPUS_OVERLAP consecutive ids in common with
  * any of the @n_windows. Errors: those of rd_corpus_new(); RD_CORPUS_ERROR TOKENIZER if @model has none,
  * TEXT names the place, or a window of another vocabulary. */

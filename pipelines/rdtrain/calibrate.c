@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "codec/training/calibrate.h"
+#include "codec/training/checks.h"
 #include "pipelines/eval/progress.h"
 #include "pipelines/rdtrain/tool.h"
 
@@ -80,6 +81,20 @@ parse_side_info (const gchar * text, RdCalibrateOptions * options,
 }
 
 static gboolean
+check_files (const Arguments * a, GError ** error)
+{
+  const RdOptionFiles files[] = {
+    {"--output", a->output, NULL, TRUE},
+    {"--checkpoint", a->checkpoint, NULL, TRUE},
+    {"--model", a->model, NULL, FALSE},
+    {"--exclude-windows", a->windows, NULL, FALSE},
+    {"--text", NULL, (const gchar * const *) a->texts, FALSE},
+  };
+
+  return rd_check_files (files, G_N_ELEMENTS (files), error);
+}
+
+static gboolean
 check_arguments (const Arguments * a, gint argc, GError ** error)
 {
   if (argc != 1 || a->model == NULL || a->output == NULL || a->texts == NULL)
@@ -93,7 +108,7 @@ check_arguments (const Arguments * a, gint argc, GError ** error)
     return rdtrain_fail_usage (error,
         "numbers of sequences and tokens are at least "
         "1, --threads and --seed at least 0");
-  return TRUE;
+  return check_files (a, error);
 }
 
 static gboolean

@@ -386,6 +386,22 @@ evaluation_clear (Evaluation * e)
 }
 
 static gboolean
+check_files (const Arguments * a, GError ** error)
+{
+  const RdOptionFiles files[] = {
+    {"--output", a->output, NULL, TRUE},
+    {"--checkpoint", a->checkpoint, NULL, FALSE},
+    {"--model", a->model, NULL, FALSE},
+    {"--start", a->start, NULL, FALSE},
+    {"--testset", a->testset, NULL, FALSE},
+    {"--last-words", a->passages, NULL, FALSE},
+    {"--text", NULL, (const gchar * const *) a->texts, FALSE},
+  };
+
+  return rd_check_files (files, G_N_ELEMENTS (files), error);
+}
+
+static gboolean
 check_arguments (const Arguments * a, gint argc, Evaluation * e,
     GError ** error)
 {
@@ -398,7 +414,7 @@ check_arguments (const Arguments * a, gint argc, Evaluation * e,
     return rdtrain_fail_usage (error, "--lambdas is X,X,... above 0");
   if (!parse_frames (a->frames != NULL ? a->frames : FRAMES, e->frames))
     return rdtrain_fail_usage (error, "--frames is N,N,... from 1 on");
-  return TRUE;
+  return check_files (a, error);
 }
 
 static GOptionContext *

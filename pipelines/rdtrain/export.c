@@ -1,8 +1,9 @@
 /* rdtrain export: from a training's checkpoint to a codec file, and to a model file if the model was trained. */
 #include <stdlib.h>
 
-#include "codec/training/train-export.h"
+#include "codec/training/checks.h"
 #include "codec/training/entropy-models.h"
+#include "codec/training/train-export.h"
 #include "pipelines/rdtrain/tool.h"
 
 static const gchar summary[] =
@@ -30,6 +31,21 @@ typedef struct
 } Arguments;
 
 static gboolean
+check_files (const Arguments * a, GError ** error)
+{
+  const RdOptionFiles files[] = {
+    {"--output", a->output, NULL, TRUE},
+    {"--output-model", a->model_output, NULL, TRUE},
+    {"--checkpoint", a->checkpoint, NULL, FALSE},
+    {"--model", a->model, NULL, FALSE},
+    {"--start", a->start, NULL, FALSE},
+    {"--text", NULL, (const gchar * const *) a->texts, FALSE},
+  };
+
+  return rd_check_files (files, G_N_ELEMENTS (files), error);
+}
+
+static gboolean
 check_arguments (const Arguments * a, gint argc, GError ** error)
 {
   if (argc != 1 || a->model == NULL || a->start == NULL || a->texts == NULL
@@ -40,7 +56,7 @@ check_arguments (const Arguments * a, gint argc, GError ** error)
   if (a->sequences < 1 || a->rank < 0 || a->threads < 0)
     return rdtrain_fail_usage (error,
         "--sequences is at least 1, --rank and --threads at least 0");
-  return TRUE;
+  return check_files (a, error);
 }
 
 static gboolean

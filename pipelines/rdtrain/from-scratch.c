@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "codec/training/checks.h"
 #include "codec/training/scratch.h"
 #include "models/family.h"
 #include "pipelines/eval/progress.h"
@@ -97,6 +98,22 @@ check_numbers (const Arguments * a, GError ** error)
 }
 
 static gboolean
+check_files (const Arguments * a, GError ** error)
+{
+  const RdOptionFiles files[] = {
+    {"--output", a->output, NULL, TRUE},
+    {"--checkpoint", a->checkpoint, NULL, TRUE},
+    {"--grow", a->grow, NULL, FALSE},
+    {"--exclude-windows", a->windows, NULL, FALSE},
+    {"--windows-model", a->windows_model, NULL, FALSE},
+    {"--text", NULL, (const gchar * const *) a->texts, FALSE},
+    {"--held-out", NULL, (const gchar * const *) a->held_out, FALSE},
+  };
+
+  return rd_check_files (files, G_N_ELEMENTS (files), error);
+}
+
+static gboolean
 check_arguments (Arguments * a, gint argc, GError ** error)
 {
   if (argc != 1 || a->output == NULL || a->texts == NULL)
@@ -106,7 +123,8 @@ check_arguments (Arguments * a, gint argc, GError ** error)
     return rdtrain_fail_usage (error,
         "--exclude-windows=JSON has ids of some model: --windows-model=MODEL "
         "says what they stand for, and neither is of use alone");
-  return set_by_family (a, error) && check_numbers (a, error);
+  return set_by_family (a, error) && check_numbers (a, error)
+      && check_files (a, error);
 }
 
 /* Whole steps for at least so many tokens. */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "codec/training/checks.h"
 #include "codec/training/entropy-models.h"
 #include "codec/training/static.h"
 #include "codec/training/weights.h"
@@ -105,6 +106,21 @@ parse_trained (const RdtrainTrainArguments * a, RdTrainOptions * options,
 
 /* ---- numbers ---- */
 
+/* Values of another training may be those of the checkpoint that is gone on from. */
+static gboolean
+check_files (const RdtrainTrainArguments * a, GError ** error)
+{
+  const RdOptionFiles files[] = {
+    {"--checkpoint", a->checkpoint, NULL, TRUE},
+    {"--model", a->model, NULL, FALSE},
+    {"--start", a->start, NULL, FALSE},
+    {"--exclude-windows", a->windows, NULL, FALSE},
+    {"--text", NULL, (const gchar * const *) a->texts, FALSE},
+  };
+
+  return rd_check_files (files, G_N_ELEMENTS (files), error);
+}
+
 static gboolean
 check_inputs (const RdtrainTrainArguments * a, gint argc, GError ** error)
 {
@@ -113,8 +129,9 @@ check_inputs (const RdtrainTrainArguments * a, gint argc, GError ** error)
     return rdtrain_fail_usage (error,
         "needs --model=MODEL, --start=CODEC, --text=TEXT and "
         "--checkpoint=FILE, and no other arguments");
-  return a->threads >= 0
-      || rdtrain_fail_usage (error, "--threads is at least 0");
+  if (a->threads < 0)
+    return rdtrain_fail_usage (error, "--threads is at least 0");
+  return check_files (a, error);
 }
 
 static gboolean

@@ -24,7 +24,8 @@ typedef struct
   gboolean resume;              /* all that is not a path is in the checkpoint */
 } RdtrainTrainUsage;
 
-/** rdtrain_train_arguments_parse: fills @a, then @options, which refer to it. Errors: G_OPTION_ERROR. */
+/** rdtrain_train_arguments_parse: fills @a, then @options, which refer to it. Errors: G_OPTION_ERROR, those of
+ * rd_check_files(). */
 gboolean rdtrain_train_arguments_parse (RdtrainTrainArguments * a, gint argc, gchar ** argv, const RdtrainTrainUsage * usage,
     RdTrainOptions * options, GError ** error);
 /** rdtrain_train_arguments_read: fills in what the checkpoint says. Errors of rd_train_options_read(). */

@@ -3,6 +3,7 @@
 
 #include <json-glib/json-glib.h>
 
+#include "codec/training/checks.h"
 #include "codec/training/corpus.h"
 #include "models/gguf/gguf.h"
 #include "pipelines/rdtrain/tool.h"
@@ -89,6 +90,18 @@ write_windows (const Arguments * a, GError ** error)
 }
 
 static gboolean
+check_files (const Arguments * a, GError ** error)
+{
+  const RdOptionFiles files[] = {
+    {"--output", a->output, NULL, TRUE},
+    {"--model", a->model, NULL, FALSE},
+    {"--text", NULL, (const gchar * const *) a->texts, FALSE},
+  };
+
+  return rd_check_files (files, G_N_ELEMENTS (files), error);
+}
+
+static gboolean
 check_arguments (const Arguments * a, gint argc, GError ** error)
 {
   if (argc != 1 || a->model == NULL || a->texts == NULL || a->output == NULL)
@@ -98,7 +111,7 @@ check_arguments (const Arguments * a, gint argc, GError ** error)
   if (a->windows < 1 || a->length < 2)
     return rdtrain_fail_usage (error,
         "--windows is at least 1, --length at least 2");
-  return TRUE;
+  return check_files (a, error);
 }
 
 static GOptionContext *
