@@ -8,7 +8,9 @@
 #include "codec/training/weights.h"
 
 #define TOKENS 1000000
-#define NOT_GIVEN (-1)
+/* Numbers that depend on others if they are not given. */
+#define NOT_GIVEN G_MININT
+#define NO_NUMBER (-G_MAXDOUBLE)
 /* Of the steps, at most. */
 #define WARMUP 100
 #define WARMUP_SHARE 20
@@ -98,10 +100,11 @@ parse_trained (const RdtrainTrainArguments * a, RdTrainOptions * options,
   if (!a->full_weights)
     return parse_adapters (a->adapters, &options->matrices, error)
         && parse_blocks (a->blocks, options, error);
-  return (a->adapters == NULL && a->blocks == NULL && a->rank == NOT_GIVEN
-      && a->alpha == 0) || rdtrain_fail_usage (error, "--full-weights trains "
-      "no adapters: --adapters, --adapter-blocks, --rank and --alpha are of "
-      "no use with it");
+  if (a->adapters == NULL && a->blocks == NULL && a->rank == NOT_GIVEN
+      && a->alpha == NO_NUMBER)
+    return TRUE;
+  return rdtrain_fail_usage (error, "--full-weights trains no adapters: "
+      "--adapters, --adapter-blocks, --rank and --alpha are of no use with it");
 }
 
 /* ---- numbers ---- */
@@ -134,20 +137,44 @@ check_inputs (const RdtrainTrainArguments * a, gint argc, GError ** error)
   return check_files (a, error);
 }
 
+/* If it is given. */
+static gboolean
+check_whole (const gchar * option, gint value, gint min, GError ** error)
+{
+  g_autofree gchar *message =
+      g_strdup_printf ("%s=%d: it is at least %d", option, value, min);
+
+  return value == NOT_GIVEN || value >= min
+      || rdtrain_fail_usage (error, message);
+}
+
+/* Likewise. */
+static gboolean
+check_positive (const gchar * option, gdouble value, GError ** error)
+{
+  g_autofree gchar *message =
+      g_strdup_printf ("%s=%g: it is a finite number above 0", option, value);
+
+  return value == NO_NUMBER || (value > 0 && value <= G_MAXFLOAT)
+      || rdtrain_fail_usage (error, message);
+}
+
 static gboolean
 check_numbers (const RdtrainTrainArguments * a, GError ** error)
 {
   if (a->steps > 0 && a->tokens > 0)
     return rdtrain_fail_usage (error, "--steps or --tokens, not both");
   if (a->steps < 0 || a->tokens < 0 || a->batch < 1 || a->length < 1
-      || a->frame < 1 || (a->rank < 1 && a->rank != NOT_GIVEN)
-      || a->held_out < 1)
+      || a->frame < 1 || a->held_out < 1)
     return rdtrain_fail_usage (error,
-        "numbers of steps, tokens, sequences and of the rank are at least 1");
+        "numbers of steps, tokens and sequences are at least 1");
   if (a->seed < 0 || a->validate_every < 0)
     return rdtrain_fail_usage (error,
         "--seed and --validate-every are at least 0");
-  return TRUE;
+  return check_whole ("--rank", a->rank, 1, error)
+      && check_whole ("--warmup", a->warmup, 0, error)
+      && check_positive ("--alpha", a->alpha, error)
+      && check_positive ("--rate", a->rate, error);
 }
 
 static void
@@ -158,7 +185,7 @@ set_steps (const RdtrainTrainArguments * a, RdTrainOptions * options)
 
   options->steps = a->steps > 0 ? (guint64) a->steps :
       (tokens + step - 1) / step;
-  options->warmup = a->warmup >= 0 ? (guint64) a->warmup :
+  options->warmup = a->warmup != NOT_GIVEN ? (guint64) a->warmup :
       MIN (WARMUP, options->steps / WARMUP_SHARE);
 }
 
@@ -181,7 +208,8 @@ set_numbers (const RdtrainTrainArguments * a, RdTrainOptions * options,
   options->set = a->side_info ? 1 : 0;
   options->frame = (gsize) a->frame;
   options->rank = a->rank != NOT_GIVEN ? (guint) a->rank : RD_TRAIN_RANK;
-  options->alpha = a->alpha > 0 ? (float) a->alpha : (float) options->rank;
+  options->alpha =
+      a->alpha != NO_NUMBER ? (float) a->alpha : (float) options->rank;
   options->batch = (gsize) a->batch;
   options->length = (gsize) a->length;
   options->held_out = (gsize) a->held_out;
@@ -189,7 +217,7 @@ set_numbers (const RdtrainTrainArguments * a, RdTrainOptions * options,
   options->lambda_max = a->lambda_max;
   options->label_weight = a->label_weight;
   options->rate = a->rate;
-  if (a->rate == NOT_GIVEN)
+  if (a->rate == NO_NUMBER)
     options->rate = a->full_weights ? RD_TRAIN_WEIGHTS_RATE : RD_TRAIN_RATE;
   options->codec_rate = a->codec_rate;
   options->seed = (guint64) a->seed;
@@ -313,9 +341,9 @@ set_defaults (RdtrainTrainArguments * a)
   .frame = RD_TRAIN_FRAME,.rank = NOT_GIVEN,.batch =
         RD_TRAIN_BATCH,.length = RD_TRAIN_LENGTH,.held_out =
         RD_TRAIN_HELD_OUT,.validate_every = RD_TRAIN_VALIDATE_EVERY,.warmup =
-        NOT_GIVEN,.lambda_min = RD_TRAIN_LAMBDA_MIN,.lambda_max =
-        RD_TRAIN_LAMBDA_MAX,.rate = NOT_GIVEN,.codec_rate =
-        RD_TRAIN_CODEC_RATE};
+        NOT_GIVEN,.alpha = NO_NUMBER,.lambda_min =
+        RD_TRAIN_LAMBDA_MIN,.lambda_max = RD_TRAIN_LAMBDA_MAX,.rate =
+        NO_NUMBER,.codec_rate = RD_TRAIN_CODEC_RATE};
 }
 
 gboolean

@@ -1,10 +1,12 @@
-/* Arguments of rdtrain that are refused before anything is read: files that are given twice. */
+/* Arguments of rdtrain that are refused before anything is read: files that are given twice, and numbers. */
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <glib.h>
 #include <glib/gstdio.h>
+
+#define TRAIN "train -m model -s start -t text -c new "
 
 typedef struct
 {
@@ -87,6 +89,26 @@ test_files_given_twice (void)
   }
 }
 
+/* What is given is not what stands for "not given". */
+static void
+test_numbers (void)
+{
+  static const Case cases[] = {
+    {TRAIN "--rank=-1", "--rank=-1: it is at least 1"},
+    {TRAIN "--warmup=-1", "--warmup=-1: it is at least 0"},
+    {TRAIN "--warmup=-5", "--warmup=-5: it is at least 0"},
+    {TRAIN "--alpha=-3", "--alpha=-3: it is a finite number above 0"},
+    {TRAIN "--alpha=0", "--alpha=0: it is a finite number above 0"},
+    {TRAIN "--alpha=nan", "--alpha=nan: it is a finite number above 0"},
+    {TRAIN "--alpha=inf", "--alpha=inf: it is a finite number above 0"},
+    {TRAIN "--rate=-1", "--rate=-1: it is a finite number above 0"},
+    {TRAIN "--full-weights --alpha=1", "trains no adapters"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    run_case (&cases[i]);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -100,6 +122,7 @@ main (int argc, char **argv)
   g_assert_cmpint (link ("model", "hard"), ==, 0);
   g_assert_cmpint (symlink (".", "link"), ==, 0);
   g_test_add_func ("/rdtrain/arguments/files", test_files_given_twice);
+  g_test_add_func ("/rdtrain/arguments/numbers", test_numbers);
   status = g_test_run ();
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     g_unlink (names[i]);
