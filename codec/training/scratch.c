@@ -9,6 +9,7 @@
 #include "codec/training/checks.h"
 #include "codec/training/corpus-private.h"
 #include "codec/training/scratch-private.h"
+#include "codec/training/settings-text.h"
 #include "codec/training/weights-file.h"
 
 #define MAX_BATCH 4096
@@ -214,20 +215,23 @@ describe (const RdScratch * s)
   const gboolean f32 = o->products == RD_PRODUCTS_F32;
   const gboolean other = shape->family != NULL
       && strcmp (shape->family, "llama") != 0;
+  GString *text = g_string_new (NULL);
 
-  return
-      g_strdup_printf
-      ("%s%stext %s, hidden %u, blocks %u, heads %u, kv-heads %u, "
+  g_string_append_printf (text,
+      "%s%stext %s, hidden %u, blocks %u, heads %u, kv-heads %u, "
       "ff %u, context %u, vocabulary %u, length %" G_GSIZE_FORMAT ", batch %"
-      G_GSIZE_FORMAT ", warmup %" G_GUINT64_FORMAT
-      ", rate %g, weight-decay %g, seed %" G_GUINT64_FORMAT "%s%s%s%s",
+      G_GSIZE_FORMAT ", warmup %" G_GUINT64_FORMAT ", rate ",
       other ? shape->family : "", other ? " family, " : "",
       rd_corpus_id (s->corpus), shape->hidden_size, shape->n_blocks,
       shape->n_heads, shape->n_kv_heads, shape->ff_size, shape->context_length,
-      shape->vocabulary, o->length, o->batch, o->warmup, o->rate,
-      o->weight_decay, o->seed, s->grown ? ", grown from " : "",
-      s->grown ? s->grown : "", f32 ? "" : ", products ",
-      f32 ? "" : rd_products_name (o->products));
+      shape->vocabulary, o->length, o->batch, o->warmup);
+  rd_settings_append_number (text, o->rate);
+  g_string_append (text, ", weight-decay ");
+  rd_settings_append_number (text, o->weight_decay);
+  g_string_append_printf (text, ", seed %" G_GUINT64_FORMAT "%s%s%s%s",
+      o->seed, s->grown ? ", grown from " : "", s->grown ? s->grown : "",
+      f32 ? "" : ", products ", f32 ? "" : rd_products_name (o->products));
+  return g_string_free (text, FALSE);
 }
 
 static gboolean

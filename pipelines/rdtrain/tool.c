@@ -1,5 +1,6 @@
 #include "pipelines/rdtrain/tool.h"
 
+#include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@ rdtrain_catch_signals (void)
 void
 rdtrain_teller_init (RdtrainTeller * teller, gboolean quiet)
 {
+  setlocale (LC_NUMERIC, "C");
   *teller = (RdtrainTeller) {
   .quiet = quiet,.terminal = isatty (STDERR_FILENO)};
 }

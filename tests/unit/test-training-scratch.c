@@ -298,6 +298,9 @@ test_checkpoint (Fixture * f, gconstpointer unused)
   assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_CHECKPOINT,
       "earlier run");
   f->options.resume = TRUE;
+  f->options.rate = 0.01 + 1e-12;
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER,
+      "rate 0.010000000001");
   f->options.rate = 0.02;
   assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER, "rate 0.02");
 }
