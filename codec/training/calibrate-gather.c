@@ -219,16 +219,24 @@ run_batches (Gather * g, GError ** error)
 }
 
 static gboolean
+fail_there (const RdCalibration * c, GError ** error)
+{
+  g_autofree gchar *settings = rd_checkpoint_settings (c->checkpoint, error);
+
+  if (settings != NULL)
+    g_set_error (error, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_CHECKPOINT,
+        "%s is there from an earlier run: --resume goes on from it; to start "
+        "anew remove it", c->checkpoint);
+  return FALSE;
+}
+
+static gboolean
 load_checkpoint (RdCalibration * c, GError ** error)
 {
   if (!g_file_test (c->checkpoint, G_FILE_TEST_EXISTS))
     return TRUE;
-  if (!c->options->resume) {
-    g_set_error (error, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_CHECKPOINT,
-        "%s is there from an earlier run: --resume goes on from it; to start "
-        "anew remove it", c->checkpoint);
-    return FALSE;
-  }
+  if (!c->options->resume)
+    return fail_there (c, error);
   if (!rd_checkpoint_read (c->checkpoint, c->settings, c->statistics, error))
     return FALSE;
   rd_calibration_tell (c, "going on from %s: %" G_GSIZE_FORMAT " of %"

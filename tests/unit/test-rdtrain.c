@@ -173,7 +173,11 @@ test_errors (void)
     {{"resume", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK"}, 1,
         "cannot open"},
     {{"export", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "START",
-            "-o", "OUT"}, 1, "not a whole checkpoint"},
+            "-o", "OUT"}, 1, "is not a checkpoint of rdtrain train"},
+    {{"calibrate", "-m", "MODEL", "-k", "2", "-t", "TEXT", "-o", "OUT",
+                "--checkpoint", "START", "--sequences=20",
+            "--gradient-sequences=8", "--length=32"}, 1,
+        "is not a checkpoint"},
     {{"windows", "-m", "/no/such/model", "-t", "TEXT", "-o", "OUT"}, 1,
         "/no/such/model"},
     {{"windows", "-m", "MODEL", "-t", "TEXT", "-o", "OUT", "--windows=900"}, 1,
@@ -318,7 +322,7 @@ test_interrupt_training (void)
   };
   static const Case other =
       { {"export", "-q", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c",
-      "CHECK", "-o", "OUT"}, 1, "other settings"
+      "CHECK", "-o", "OUT"}, 1, "; --text must be what it began with"
   };
 
   interrupt (train, 3);

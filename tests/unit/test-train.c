@@ -173,11 +173,11 @@ test_other_settings (RdTestTraining * f, gconstpointer unused)
   rd_test_train_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER,
       "steps=2 ");
   rd_test_train_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER,
-      "steps=3 ");
+      "steps=3; --steps must be what it began with");
   f->options.steps = 2;
   f->options.matrices = RD_TEST_ALL_MATRICES;
   rd_test_train_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER,
-      "matrices=127");
+      "matrices=127; --adapters must be");
   f->options.matrices = 0;
   rd_test_train (f);
   g_assert_cmpuint (f->reported, ==, 0);
@@ -186,8 +186,48 @@ test_other_settings (RdTestTraining * f, gconstpointer unused)
   g_assert_false (rd_train (&f->options, NULL));
   g_unlink (f->checkpoint);
   f->options.values = rd_test_train_files.plain_start;
-  rd_test_train_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_DAMAGED,
+  rd_test_train_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_NO_CHECKPOINT,
       rd_test_train_files.plain_start);
+}
+
+static void
+assert_advice (RdTestTraining * f, gint code, gboolean remove)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (rd_train (&f->options, &error));
+  g_test_message ("%s", error->message);
+  g_assert_error (error, RD_TRAINING_ERROR, code);
+  g_assert_true ((strstr (error->message, "remove it") != NULL) == remove);
+}
+
+/* Only what is a checkpoint may be removed, and only if that is of use. */
+static void
+test_advice (RdTestTraining * f, gconstpointer unused)
+{
+  g_autofree gchar *data = NULL;
+  gsize size;
+
+  (void) unused;
+  f->options.steps = 2;
+  rd_test_train (f);
+  assert_advice (f, RD_TRAINING_ERROR_CHECKPOINT, TRUE);
+  f->options.resume = TRUE;
+  f->options.seed = 6;
+  assert_advice (f, RD_TRAINING_ERROR_OTHER, FALSE);
+  f->options.seed = 5;
+  g_assert_true (g_file_get_contents (f->checkpoint, &data, &size, NULL));
+  data[size - 1] ^= 1;
+  g_file_set_contents (f->checkpoint, data, (gssize) size, NULL);
+  assert_advice (f, RD_TRAINING_ERROR_DAMAGED, TRUE);
+  g_assert_cmpint (g_rename (f->checkpoint, f->other), ==, 0);
+  f->options.values = f->other;
+  assert_advice (f, RD_TRAINING_ERROR_DAMAGED, FALSE);
+  f->options.checkpoint = rd_test_train_files.embedding_start;
+  for (guint i = 0; i < 2; i++) {
+    f->options.resume = i > 0;
+    assert_advice (f, RD_TRAINING_ERROR_NO_CHECKPOINT, FALSE);
+  }
 }
 
 /* Steps go on with the products that they were begun with; what validates is F32 with both. */
@@ -331,6 +371,7 @@ main (int argc, char **argv)
   rd_test_train_add ("/train/values", NULL, test_values);
   rd_test_train_add ("/train/products", NULL, test_products);
   rd_test_train_add ("/train/refused/settings", NULL, test_other_settings);
+  rd_test_train_add ("/train/refused/advice", NULL, test_advice);
   rd_test_train_add ("/train/refused/model", NULL, test_other_model);
   rd_test_train_add ("/train/refused/options", NULL, test_bad_options);
   rd_test_train_add ("/train/refused/text", NULL, test_bad_text);
