@@ -364,7 +364,7 @@ tell_loss (const RdScratch * s, RdWeights * weights, const gchar * what,
 
 /* What rounding to the file's type costs. */
 static gboolean
-tell_losses (const RdScratch * s, GError ** error)
+measure_losses (const RdScratch * s, GError ** error)
 {
   const StModelOptions options = {.last_block = -1,.embed = TRUE,.output =
         TRUE,.threads = 1
@@ -380,6 +380,27 @@ tell_losses (const RdScratch * s, GError ** error)
   weights = rd_weights_new (model, s->options->length, error);
   return weights != NULL && tell_loss (s, s->weights, "as trained", error)
       && tell_loss (s, weights, st_type_traits (s->options->type)->name, error);
+}
+
+/* The model is there already, whatever happens; the checkpoint stays, from which the loss can be measured again. */
+static gboolean
+tell_losses (const RdScratch * s, GError ** error)
+{
+  const gchar *output = s->options->output;
+  GError *problem = NULL;
+
+  if (measure_losses (s, &problem))
+    return TRUE;
+  if (g_error_matches (problem, ST_MODEL_ERROR, ST_MODEL_ERROR_CANCELLED)) {
+    g_set_error (error, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED,
+        "%s is written; only the held-out loss is missing: --resume measures "
+        "it", output);
+    g_error_free (problem);
+  } else {
+    g_propagate_prefixed_error (error, problem,
+        "%s is written; only the held-out loss is missing: ", output);
+  }
+  return FALSE;
 }
 
 static gboolean

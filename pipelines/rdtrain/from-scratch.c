@@ -21,8 +21,9 @@ static const gchar description[] =
     "which --resume\ngoes on with the same result; before the learning rate goes down "
     "also with another\nnumber of steps. The same text and options give the same file on one "
     "machine, for any\nnumber of threads.\n\n"
-    "Exit status: 0 written, 1 an error (OUTPUT is left as it was), 2 wrong "
-    "usage,\n130 interrupted.";
+    "Exit status: 0 written, 1 an error, 2 wrong usage, 130 interrupted. With 1 "
+    "and 130 OUTPUT\nis left as it was; only while the loss on held-out text is "
+    "measured, in the end, it is\nwritten already, and the message says so.";
 
 /* A number that the family decides on if it is not given. */
 #define BY_FAMILY G_MININT
