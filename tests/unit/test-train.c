@@ -158,6 +158,22 @@ test_values (RdTestTraining * f, gconstpointer unused)
   g_assert_cmpfloat (rd_test_train_cost (f->first), ==, before);
 }
 
+/* A name that a header takes only a part of: up to the middle of a character. */
+static void
+test_name (RdTestTraining * f, gconstpointer unused)
+{
+  g_autofree gchar *start = g_strnfill (62, 'a');
+  g_autofree gchar *name = g_strconcat (start, "\303\251", NULL);
+  const StTinyModelOptions options = {.name = name };
+  g_autofree gchar *path = st_tiny_model_temp (&options);
+
+  (void) unused;
+  f->options.model = path;
+  f->options.steps = 2;
+  rd_test_train (f);
+  g_unlink (path);
+}
+
 /* ---- what is refused ---- */
 
 static void
@@ -369,6 +385,7 @@ main (int argc, char **argv)
   rd_test_train_add ("/train/interrupted", NULL, test_interrupted);
   rd_test_train_add ("/train/seed", NULL, test_seed);
   rd_test_train_add ("/train/values", NULL, test_values);
+  rd_test_train_add ("/train/name", NULL, test_name);
   rd_test_train_add ("/train/products", NULL, test_products);
   rd_test_train_add ("/train/refused/settings", NULL, test_other_settings);
   rd_test_train_add ("/train/refused/advice", NULL, test_advice);
