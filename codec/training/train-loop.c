@@ -208,7 +208,8 @@ static gboolean
 run_steps (Loop * loop, GError ** error)
 {
   RdTraining *t = loop->t;
-  gboolean validated = t->adamw->steps > 0;
+  /* also what was interrupted in a validation: where that was done, it is done once more */
+  gboolean validated = FALSE;
 
   for (;;) {
     GError *problem = NULL;

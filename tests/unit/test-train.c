@@ -117,6 +117,22 @@ test_interrupted (RdTestTraining * f, gconstpointer unused)
   }
 }
 
+/* Interrupted in the validation behind the last step, which is made up for. */
+static void
+test_interrupted_validation (RdTestTraining * f, gconstpointer unused)
+{
+  (void) unused;
+  f->cancel_at = f->options.steps;
+  rd_test_train_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_INTERRUPTED,
+      "after 5 of 5 steps");
+  g_assert_cmpuint (f->validations, ==, 1);
+  g_atomic_int_set (&f->cancel, 0);
+  f->options.resume = TRUE;
+  rd_test_train (f);
+  g_assert_cmpuint (f->reported, ==, 0);
+  g_assert_cmpuint (f->validations, ==, 1);
+}
+
 /* A seed of its own, and of nothing else. */
 static void
 test_seed (RdTestTraining * f, gconstpointer unused)
@@ -383,6 +399,8 @@ main (int argc, char **argv)
   rd_test_train_add ("/train/learns/weights", GUINT_TO_POINTER (FULL_WEIGHTS),
       test_learns);
   rd_test_train_add ("/train/interrupted", NULL, test_interrupted);
+  rd_test_train_add ("/train/interrupted-validation", NULL,
+      test_interrupted_validation);
   rd_test_train_add ("/train/seed", NULL, test_seed);
   rd_test_train_add ("/train/values", NULL, test_values);
   rd_test_train_add ("/train/name", NULL, test_name);
