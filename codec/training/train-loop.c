@@ -53,7 +53,7 @@ fail_interrupted (Loop * loop, GError ** error)
     return FALSE;
   g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_INTERRUPTED,
       "interrupted after %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
-      " steps; %s has what was done, --resume goes on", t->adamw->steps,
+      " steps; %s has what was done, rdtrain resume goes on", t->adamw->steps,
       t->options->steps, t->options->checkpoint);
   return FALSE;
 }

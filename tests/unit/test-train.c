@@ -124,7 +124,7 @@ test_interrupted_validation (RdTestTraining * f, gconstpointer unused)
   (void) unused;
   f->cancel_at = f->options.steps;
   rd_test_train_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_INTERRUPTED,
-      "after 5 of 5 steps");
+      "rdtrain resume goes on");
   g_assert_cmpuint (f->validations, ==, 1);
   g_atomic_int_set (&f->cancel, 0);
   f->options.resume = TRUE;
