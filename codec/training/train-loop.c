@@ -108,8 +108,11 @@ validate (Loop * loop, GError ** error)
   const gint64 began = g_get_monotonic_time ();
   RdTrainPoint points[RD_TRAIN_POINTS];
 
-  if (!rd_training_validate (loop->t, points, error))
+  if (!rd_training_validate (loop->t, points, error)) {
+    g_prefix_error (error, "validation after step %" G_GUINT64_FORMAT ": ",
+        loop->t->adamw->steps);
     return FALSE;
+  }
   if (options->validated != NULL)
     options->validated (loop->t->adamw->steps, points, options->user_data);
   loop->aside += g_get_monotonic_time () - began;
@@ -176,8 +179,11 @@ run_step (Loop * loop, GError ** error)
 
   loop->progress.rate = rd_schedule_rate (&loop->schedule, t->adamw->steps);
   memset (t->gradient, 0, parameters->n * sizeof (float));
-  if (!make_batch (loop, error) || !run_jobs (loop, error)
-      || !rd_adamw_step (t->adamw, parameters, t->gradient, 1.0 / tokens,
+  if (!make_batch (loop, error) || !run_jobs (loop, error)) {
+    g_prefix_error (error, "step %" G_GUINT64_FORMAT ": ", t->adamw->steps + 1);
+    return FALSE;
+  }
+  if (!rd_adamw_step (t->adamw, parameters, t->gradient, 1.0 / tokens,
           loop->progress.rate, &loop->progress.norm, error))
     return FALSE;
   rd_joint_stepped (t->joint);
@@ -189,17 +195,31 @@ run_step (Loop * loop, GError ** error)
   return TRUE;
 }
 
-/* Losses, bits or a gradient that are not finite leave the checkpoint as it is: what led there is younger. */
+/* Ids and lengths were checked before: what is refused in a step is not finite. */
+static gboolean
+is_diverged (const GError * problem)
+{
+  return g_error_matches (problem, RD_TRAINING_ERROR,
+      RD_TRAINING_ERROR_DIVERGED)
+      || g_error_matches (problem, ST_MODEL_ERROR, ST_MODEL_ERROR_INPUT);
+}
+
+/* The checkpoint is left as it is: what led to values that are not finite is younger. Takes @problem. */
 static gboolean
 fail_step (Loop * loop, GError * problem, GError ** error)
 {
+  const gchar *checkpoint = loop->t->options->checkpoint;
+  const gboolean kept = g_file_test (checkpoint, G_FILE_TEST_EXISTS);
+  const gboolean diverged = is_diverged (problem);
+
   if (g_error_matches (problem, ST_MODEL_ERROR, ST_MODEL_ERROR_CANCELLED)) {
     g_error_free (problem);
     return fail_interrupted (loop, error);
   }
-  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_DIVERGED,
-      "step %" G_GUINT64_FORMAT ": %s; the last checkpoint stays as it is",
-      loop->t->adamw->steps + 1, problem->message);
+  g_set_error (error, diverged ? RD_TRAINING_ERROR : problem->domain,
+      diverged ? RD_TRAINING_ERROR_DIVERGED : problem->code, "%s%s%s%s",
+      problem->message, kept ? "; " : "", kept ? checkpoint : "",
+      kept ? " stays as it is" : "");
   g_error_free (problem);
   return FALSE;
 }

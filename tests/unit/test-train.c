@@ -5,6 +5,7 @@
 #include <glib/gstdio.h>
 
 #include "codec/training/entropy-models.h"
+#include "models/model.h"
 #include "tests/support/random-weights.h"
 #include "tests/support/training-fixture.h"
 
@@ -12,18 +13,24 @@
 
 /* ---- codecs ---- */
 
-/* One with states that are not finite from some sequence on. */
+/* One with states that are not finite from some sequence on, or without memory for them. */
 static const RdTrainableClass *whole;
 static RdTrainableClass broken;
 static gint forwards;
+static gboolean no_memory;
 
 static gboolean
 broken_forward (RdTrainablePass * pass, RdTrainableJob * job, GError ** error)
 {
   const gboolean ok = whole->forward (pass, job, error);
 
-  if (g_atomic_int_add (&forwards, -1) <= 0)
-    job->y[5] = NAN;
+  if (g_atomic_int_add (&forwards, -1) > 0)
+    return ok;
+  if (no_memory) {
+    g_set_error_literal (error, ST_MODEL_ERROR, ST_MODEL_ERROR_MEMORY, "none");
+    return FALSE;
+  }
+  job->y[5] = NAN;
   return ok;
 }
 
@@ -389,6 +396,43 @@ test_diverged (RdTestTraining * f, gconstpointer unused)
   g_assert_true (g_bytes_equal (before, after));
 }
 
+static void
+assert_message (RdTestTraining * f, GQuark domain, gint code,
+    const gchar * start, gboolean kept)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (rd_train (&f->options, &error));
+  g_test_message ("%s", error->message);
+  g_assert_error (error, domain, code);
+  g_assert_true (g_str_has_prefix (error->message, start));
+  g_assert_true (g_str_has_suffix (error->message,
+          "/checkpoint stays as it is") == kept);
+}
+
+/* What failed, where, and whether there is a checkpoint. */
+static void
+test_failures (RdTestTraining * f, gconstpointer unused)
+{
+  const GQuark domain = RD_TRAINING_ERROR;
+  const gint code = RD_TRAINING_ERROR_DIVERGED;
+
+  (void) unused;
+  f->options.steps = 2;
+  rd_test_train (f);
+  f->options.resume = TRUE;
+  f->options.codec_new = broken_new;
+  g_atomic_int_set (&forwards, 0);
+  assert_message (f, domain, code, "validation after step 2: job 0: ", TRUE);
+  g_unlink (f->checkpoint);
+  assert_message (f, domain, code, "validation after step 0: job 0: ", FALSE);
+  no_memory = TRUE;
+  g_atomic_int_set (&forwards, (gint) f->options.held_out * RD_TRAIN_POINTS);
+  assert_message (f, ST_MODEL_ERROR, ST_MODEL_ERROR_MEMORY,
+      "step 1: job 0: none", FALSE);
+  no_memory = FALSE;
+}
+
 int
 main (int argc, char **argv)
 {
@@ -411,5 +455,6 @@ main (int argc, char **argv)
   rd_test_train_add ("/train/refused/options", NULL, test_bad_options);
   rd_test_train_add ("/train/refused/text", NULL, test_bad_text);
   rd_test_train_add ("/train/diverged", NULL, test_diverged);
+  rd_test_train_add ("/train/failures", NULL, test_failures);
   return rd_test_train_run ();
 }
