@@ -17,6 +17,8 @@ gboolean rd_check_folder (const gchar * path, GError ** error);
  * any of the @n_windows. Errors: those of rd_corpus_new(); RD_CORPUS_ERROR TOKENIZER if @model has none,
  * TEXT names the place, or a window of another vocabulary. */
 RdCorpus *rd_check_corpus (StModel * model, const gchar * const *texts, const RdIds * windows, gsize n_windows, GError ** error);
+/** rd_check_windows: whether all ids are in a vocabulary of @vocab: windows of another one would overlap with nothing. Error RD_CORPUS_ERROR_TEXT. */
+gboolean rd_check_windows (const RdIds * windows, gsize n_windows, guint vocab, GError ** error);
 
 /** RdTell: a line for the user. */
 typedef void (*RdTell) (const gchar * line, gpointer user_data);

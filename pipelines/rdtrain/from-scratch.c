@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "codec/training/checks.h"
 #include "codec/training/scratch.h"
 #include "models/family.h"
 #include "pipelines/eval/progress.h"
@@ -168,7 +169,9 @@ read_windows (const Arguments * a, GError ** error)
       gguf ? st_tokenizer_new (gguf, error) : NULL;
   g_auto (RdtrainWindows) windows = { 0 };
 
-  if (tokenizer == NULL || !rdtrain_windows_load (&windows, a->windows, error))
+  if (tokenizer == NULL || !rdtrain_windows_load (&windows, a->windows, error)
+      || !rd_check_windows (windows.windows, windows.n,
+          st_tokenizer_vocab_size (tokenizer), error))
     return NULL;
   for (gsize i = 0; i < windows.n; i++)
     g_ptr_array_add (texts, window_text (tokenizer, &windows.windows[i]));

@@ -202,6 +202,22 @@ test_errors (void)
   g_assert_false (g_file_test (out, G_FILE_TEST_EXISTS));
 }
 
+/* With the ids of another model's vocabulary, which would stand for little of the text, nothing would be refused. */
+static void
+test_other_vocabulary (void)
+{
+  static const Case refused = { {"from-scratch", "-t", "TEXT", "-o", "OUT",
+          "--steps=1", "--vocabulary=300", "--exclude-windows", "TRAINED",
+      "--windows-model", "MODEL"}, 1, "of another tokenizer"
+  };
+
+  g_file_set_contents (trained,
+      "{\"windows\": [{\"domain\": \"a\", \"ids\": [1, 2, 4000]}]}", -1, NULL);
+  run_case (&refused);
+  g_assert_false (g_file_test (out, G_FILE_TEST_EXISTS));
+  g_unlink (trained);
+}
+
 static void
 test_writes (void)
 {
@@ -558,6 +574,7 @@ main (int argc, char **argv)
   make_start ();
   g_test_add_func ("/rdtrain/usage", test_usage);
   g_test_add_func ("/rdtrain/errors", test_errors);
+  g_test_add_func ("/rdtrain/other-vocabulary", test_other_vocabulary);
   g_test_add_func ("/rdtrain/writes", test_writes);
   g_test_add_func ("/rdtrain/windows", test_windows);
   g_test_add_func ("/rdtrain/from-scratch", test_from_scratch);
