@@ -11,10 +11,13 @@
 
 gint rdtrain_cancelled;
 
+/* A second one, of either kind, ends the program. */
 static void
 on_signal (int number)
 {
   (void) number;
+  signal (SIGINT, SIG_DFL);
+  signal (SIGTERM, SIG_DFL);
   __atomic_store_n (&rdtrain_cancelled, 1, __ATOMIC_RELAXED);
 }
 
@@ -23,7 +26,6 @@ rdtrain_catch_signals (void)
 {
   struct sigaction action = {.sa_handler = on_signal };
 
-  action.sa_flags = (int) SA_RESETHAND;
   sigaction (SIGINT, &action, NULL);
   sigaction (SIGTERM, &action, NULL);
 }
