@@ -497,7 +497,15 @@ test_evaluate (void)
           "START", "-t", "TEXT", "-c", "CHECK", "--testset", "WINDOWS",
       "--lambdas=1e-4,1e-2", "--frames=8,1", "-o", "OUT"}, 0, ""
   };
+  static const Case nothing = { {"evaluate", "-m", "MODEL", "-s", "START",
+      "-t", "TEXT", "-c", "CHECK", "--testset", "TRAINED", "-o", "OUT"}, 1,
+  "3 are needed"
+  };
 
+  g_file_set_contents (trained,
+      "{\"windows\": [{\"domain\": \"a\", \"ids\": [1, 2]}]}", -1, NULL);
+  run_case (&nothing);
+  g_unlink (trained);
   write_windows ();
   run_case (&train);
   run_case (&evaluate);
