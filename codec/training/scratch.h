@@ -1,4 +1,4 @@
-/* Trains a small language model of the llama family, vocabulary included, from nothing on text. */
+/* Trains a small language model of a family that the project has, vocabulary included, from nothing on text. */
 #pragma once
 #include "codec/training/adamw.h"
 #include "codec/training/corpus.h"
@@ -20,7 +20,7 @@ typedef struct
   guint64 done, steps;
   double loss;                  /* nats a token, of the last steps */
   double tokens_per_second;     /* of this run */
-  double seconds_left;          /* below 0: not known yet */
+  double seconds_left;
 } RdScratchProgress;
 
 /** RdScratchOptions: what is NULL or 0 without an own note is not there. */
