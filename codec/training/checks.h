@@ -25,4 +25,11 @@ typedef void (*RdTell) (const gchar * line, gpointer user_data);
 /** rd_tell_va: calls @tell, if there is one, with the line that @format makes of @args. */
 void rd_tell_va (RdTell tell, gpointer user_data, const gchar * format, va_list args) G_GNUC_PRINTF (3, 0);
 
+/** rd_seconds_since: @time is of g_get_monotonic_time(). */
+static inline double
+rd_seconds_since (gint64 time)
+{
+  return (double) (g_get_monotonic_time () - time) / (double) G_TIME_SPAN_SECOND;
+}
+
 G_END_DECLS

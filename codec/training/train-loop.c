@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "codec/training/checks.h"
 #include "codec/training/train-private.h"
 
 #define CHECKPOINT_INTERVAL (2 * 60 * G_TIME_SPAN_SECOND)
@@ -21,12 +22,6 @@ typedef struct
   gint64 began, saved;
   gint64 aside;                 /* of the time since then, not spent on steps */
 } Loop;
-
-static double
-seconds_since (gint64 time)
-{
-  return (double) (g_get_monotonic_time () - time) / G_TIME_SPAN_SECOND;
-}
 
 /* ---- checkpoints ---- */
 
@@ -91,7 +86,8 @@ report (Loop * loop)
   const RdTrainOptions *options = loop->t->options;
   RdTrainProgress *progress = &loop->progress;
   const double done = (double) (progress->step - loop->first);
-  const double seconds = MAX (seconds_since (loop->began + loop->aside), 1e-6);
+  const double seconds =
+      MAX (rd_seconds_since (loop->began + loop->aside), 1e-6);
 
   progress->tokens_per_second =
       done * (double) (options->batch * options->length) / seconds;
@@ -148,8 +144,7 @@ make_batch (Loop * loop, GError ** error)
     job->lambda = rd_rates_draw (&t->rates, counter);
     job->weight = rd_rate_weight (job->lambda);
     job->codec.level = (float) rd_rate_level (job->lambda);
-    job->codec.seed = options->seed ^ ((counter + 1) *
-        G_GUINT64_CONSTANT (0x9e3779b97f4a7c15));
+    job->codec.seed = rd_sequence_seed (options->seed, counter);
   }
   return TRUE;
 }
