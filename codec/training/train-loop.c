@@ -170,16 +170,16 @@ run_step (Loop * loop, GError ** error)
   const RdTrainOptions *options = t->options;
   const RdParameters *parameters = rd_joint_parameters (t->joint);
   const double tokens = (double) (options->batch * options->length);
+  const double rate = rd_schedule_rate (&loop->schedule, t->adamw->steps);
   double loss = 0;
 
-  loop->progress.rate = rd_schedule_rate (&loop->schedule, t->adamw->steps);
   memset (t->gradient, 0, parameters->n * sizeof (float));
   if (!make_batch (loop, error) || !run_jobs (loop, error)) {
     g_prefix_error (error, "step %" G_GUINT64_FORMAT ": ", t->adamw->steps + 1);
     return FALSE;
   }
   if (!rd_adamw_step (t->adamw, parameters, t->gradient, 1.0 / tokens,
-          loop->progress.rate, &loop->progress.norm, error))
+          rate, &loop->progress.norm, error))
     return FALSE;
   rd_joint_stepped (t->joint);
   loop->progress.step = t->adamw->steps;

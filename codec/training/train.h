@@ -27,7 +27,6 @@ typedef struct
   double seconds_left;
   double loss;                  /* weighted nats a token, the last ones counting most */
   double norm;                  /* of the last gradient before clipping */
-  double rate;                  /* learning rate of that step */
   RdTrainBin bins[RD_TRAIN_BINS];
 } RdTrainProgress;
 
