@@ -22,6 +22,16 @@ st_model_fail (GError ** error, StModelError code, const gchar * format, ...)
   return FALSE;
 }
 
+void
+st_name_copy (gchar * to, gsize size, const gchar * name)
+{
+  g_autofree gchar *valid = g_utf8_make_valid (name, -1);
+
+  if (strlen (valid) >= size)
+    *g_utf8_find_prev_char (valid, valid + size) = '\0';
+  g_strlcpy (to, valid, size);
+}
+
 static gchar *
 full_key (const StModelConfig * config, const gchar * key)
 {

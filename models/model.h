@@ -40,6 +40,10 @@ typedef struct
   gdouble rope_scale;           /* of positions */
 } StModelConfig;
 
+/** st_name_copy: as much of @name as @size bytes take, the NUL included: valid UTF-8, cut between two characters. What is not UTF-8 in
+ * @name, which comes from a file, becomes U+FFFD. */
+void st_name_copy (gchar * to, gsize size, const gchar * name);
+
 typedef struct
 {
   gint first_block;             /* 0 */

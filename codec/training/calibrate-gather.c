@@ -2,6 +2,7 @@
 #include "codec/training/calibrate-private.h"
 
 #include "codec/training/checkpoint.h"
+#include "codec/training/checks.h"
 #include "codec/training/linear.h"
 #include "codec/training/tail.h"
 
@@ -21,12 +22,6 @@ typedef struct
   double head_seconds, tail_seconds;    /* spent on */
   gsize head_done, tail_done;   /* sequences */
 } Gather;
-
-static double
-seconds_since (gint64 time)
-{
-  return (double) (g_get_monotonic_time () - time) / G_TIME_SPAN_SECOND;
-}
 
 /* ---- set-up ---- */
 
@@ -96,17 +91,9 @@ run_heads (Gather * g, gsize n, GError ** error)
             c->options->cancel, error))
       return FALSE;
   }
-  g->head_seconds += seconds_since (began);
+  g->head_seconds += rd_seconds_since (began);
   g->head_done += n;
   return TRUE;
-}
-
-/* A seed of its own for each sequence: multiples of the golden section. */
-static guint64
-sequence_seed (guint64 seed, gsize index)
-{
-  return seed ^ (((guint64) index + 1) *
-      G_GUINT64_CONSTANT (0x9e3779b97f4a7c15));
 }
 
 static gboolean
@@ -119,11 +106,11 @@ run_tail (Gather * g, gsize n, GError ** error)
   for (gsize i = 0; i < n; i++)
     jobs[i] = (RdTailJob) {
     .n = c->statistics->size.length,.x = g->x + i * g->row,.loss =
-        RD_LOSS_SAMPLED,.seed = sequence_seed (c->options->seed,
+        RD_LOSS_SAMPLED,.seed = rd_sequence_seed (c->options->seed,
         c->statistics->done + i),.gradient = g->gradient + i * g->row};
   if (!rd_tail_run (g->tail, jobs, n, c->options->cancel, error))
     return FALSE;
-  g->tail_seconds += seconds_since (began);
+  g->tail_seconds += rd_seconds_since (began);
   g->tail_done += n;
   return TRUE;
 }
@@ -135,7 +122,7 @@ report (const Gather * g)
   const RdCalibrateOptions *options = g->c->options;
   const double tokens = (double) (s->done - g->first) * (double) s->size.length;
   RdCalibrateProgress progress = { s->done, s->size.sequences,
-    tokens / MAX (seconds_since (g->began), 1e-6), 0
+    tokens / MAX (rd_seconds_since (g->began), 1e-6), 0
   };
 
   if (options->progress == NULL)
@@ -219,16 +206,24 @@ run_batches (Gather * g, GError ** error)
 }
 
 static gboolean
+fail_there (const RdCalibration * c, GError ** error)
+{
+  g_autofree gchar *settings = rd_checkpoint_settings (c->checkpoint, error);
+
+  if (settings != NULL)
+    g_set_error (error, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_CHECKPOINT,
+        "%s is there from an earlier run: --resume goes on from it; to start "
+        "anew remove it", c->checkpoint);
+  return FALSE;
+}
+
+static gboolean
 load_checkpoint (RdCalibration * c, GError ** error)
 {
   if (!g_file_test (c->checkpoint, G_FILE_TEST_EXISTS))
     return TRUE;
-  if (!c->options->resume) {
-    g_set_error (error, RD_CALIBRATE_ERROR, RD_CALIBRATE_ERROR_CHECKPOINT,
-        "%s is there from an earlier run: --resume goes on from it; to start "
-        "anew remove it", c->checkpoint);
-    return FALSE;
-  }
+  if (!c->options->resume)
+    return fail_there (c, error);
   if (!rd_checkpoint_read (c->checkpoint, c->settings, c->statistics, error))
     return FALSE;
   rd_calibration_tell (c, "going on from %s: %" G_GSIZE_FORMAT " of %"

@@ -7,6 +7,7 @@
 #include "codec/training/calibrate-private.h"
 #include "codec/training/checks.h"
 #include "codec/training/parameters.h"
+#include "codec/training/settings-text.h"
 
 #define MIN_SEQUENCES RD_STATISTICS_HELD_OUT
 #define MAX_SEQUENCES 1000000
@@ -156,10 +157,10 @@ make_command (const RdCalibration * c)
   }
   g_string_append_printf (command, " --side-info %s --sequences %"
       G_GSIZE_FORMAT " --gradient-sequences %" G_GSIZE_FORMAT " --length %"
-      G_GSIZE_FORMAT " --seed %" G_GUINT64_FORMAT " --lambda %g",
+      G_GSIZE_FORMAT " --seed %" G_GUINT64_FORMAT " --lambda ",
       side_info_text (options, &owned), options->sequences,
-      options->gradient_sequences, options->length, options->seed,
-      options->lambda);
+      options->gradient_sequences, options->length, options->seed);
+  rd_settings_append_number (command, options->lambda);
   return g_string_free (command, FALSE);
 }
 

@@ -19,7 +19,7 @@ typedef struct
 {
   gsize done, sequences;
   double tokens_per_second;
-  double seconds_left;          /* below 0: not known yet */
+  double seconds_left;
 } RdCalibrateProgress;
 
 /** RdCalibrateOptions: what is NULL or 0 without an own note is not there. */

@@ -7,6 +7,7 @@
 
 #include <glib/gstdio.h>
 
+#include "codec/training/settings-text.h"
 #include "codec/wire/frame.h"
 
 #define MAGIC "rdcalib1"
@@ -174,25 +175,31 @@ static gboolean
 fail_damaged (const gchar * path, GError ** error)
 {
   g_set_error (error, RD_CHECKPOINT_ERROR, RD_CHECKPOINT_ERROR_DAMAGED,
-      "%s is not a whole checkpoint of a calibration: remove it and start "
-      "anew", path);
+      "%s is a damaged checkpoint: to start anew remove it", path);
   return FALSE;
 }
 
-/* The settings in the file; NULL if there are none. */
+/* The settings in the file. */
 static gchar *
-get_settings (Stream * stream)
+get_settings (Stream * stream, const gchar * path, GError ** error)
 {
   gchar magic[sizeof (MAGIC) - 1];
   g_autofree gchar *settings = NULL;
   guint32 length;
 
   if (!get (stream, magic, sizeof (magic))
-      || memcmp (magic, MAGIC, sizeof (magic)) != 0
-      || !get (stream, &length, sizeof (length)) || length > MAX_SETTINGS)
+      || memcmp (magic, MAGIC, sizeof (magic)) != 0) {
+    g_set_error (error, RD_CHECKPOINT_ERROR, RD_CHECKPOINT_ERROR_OTHER,
+        "%s is not a checkpoint of rdtrain calibrate", path);
     return NULL;
-  settings = g_malloc0 (length + 1);
-  return get (stream, settings, length) ? g_steal_pointer (&settings) : NULL;
+  }
+  if (get (stream, &length, sizeof (length)) && length <= MAX_SETTINGS) {
+    settings = g_malloc0 (length + 1);
+    if (get (stream, settings, length))
+      return g_steal_pointer (&settings);
+  }
+  fail_damaged (path, error);
+  return NULL;
 }
 
 static gboolean
@@ -223,37 +230,60 @@ static gboolean
 read_all (Stream * stream, const gchar * path, const gchar * settings,
     RdStatistics * s, GError ** error)
 {
-  g_autofree gchar *found = get_settings (stream);
+  g_autofree gchar *found = get_settings (stream, path, error);
+  g_autofree gchar *difference = NULL;
 
   if (found == NULL)
-    return fail_damaged (path, error);
+    return FALSE;
   if (strcmp (found, settings) != 0) {
+    difference = rd_settings_difference (found, settings);
     g_set_error (error, RD_CHECKPOINT_ERROR, RD_CHECKPOINT_ERROR_OTHER,
-        "%s is of a calibration with other settings: remove it, or go on "
-        "with its own. It has\n  %s\nand this calibration has\n  %s", path,
-        found, settings);
+        "%s is of a calibration with other settings: %s", path,
+        difference ? difference : found);
     return FALSE;
   }
   return get_statistics (stream, s) || fail_damaged (path, error);
+}
+
+static gboolean
+open_file (Stream * stream, const gchar * path, GError ** error)
+{
+  gint saved;
+
+  stream->file = g_fopen (path, "rb");
+  if (stream->file != NULL)
+    return TRUE;
+  saved = errno;
+  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (saved), "%s: %s",
+      path, g_strerror (saved));
+  return FALSE;
 }
 
 gboolean
 rd_checkpoint_read (const gchar * path, const gchar * settings,
     RdStatistics * statistics, GError ** error)
 {
-  Stream stream = { g_fopen (path, "rb"), 0 };
+  Stream stream = { NULL, 0 };
   gboolean ok;
 
-  if (stream.file == NULL) {
-    gint saved = errno;
-
-    g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (saved),
-        "%s: %s", path, g_strerror (saved));
+  if (!open_file (&stream, path, error))
     return FALSE;
-  }
   ok = read_all (&stream, path, settings, statistics, error);
   fclose (stream.file);
   return ok;
+}
+
+gchar *
+rd_checkpoint_settings (const gchar * path, GError ** error)
+{
+  Stream stream = { NULL, 0 };
+  gchar *settings;
+
+  if (!open_file (&stream, path, error))
+    return NULL;
+  settings = get_settings (&stream, path, error);
+  fclose (stream.file);
+  return settings;
 }
 
 G_DEFINE_QUARK (rd_checkpoint_error_quark, rd_checkpoint_error)

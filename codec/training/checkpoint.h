@@ -8,8 +8,8 @@ G_BEGIN_DECLS
 GQuark rd_checkpoint_error_quark (void);
 typedef enum
 {
-  RD_CHECKPOINT_ERROR_OTHER,    /* made with other settings; the message gives both */
-  RD_CHECKPOINT_ERROR_DAMAGED,  /* truncated, changed, another kind of file */
+  RD_CHECKPOINT_ERROR_OTHER,    /* made with other settings, the message says which; another kind of file */
+  RD_CHECKPOINT_ERROR_DAMAGED,  /* truncated, changed */
 } RdCheckpointError;
 
 /** rd_checkpoint_write: the whole new file or what was there before (a temporary file beside it, renamed). @settings: text that says what
@@ -18,5 +18,7 @@ gboolean rd_checkpoint_write (const gchar * path, const gchar * settings, const 
 /** rd_checkpoint_read: into fresh @statistics of the same size. On an error they are undefined. Errors:
  * RD_CHECKPOINT_ERROR; G_FILE_ERROR. */
 gboolean rd_checkpoint_read (const gchar * path, const gchar * settings, RdStatistics * statistics, GError ** error);
+/** rd_checkpoint_settings: those of the checkpoint at @path; freed by the caller. Errors as above. */
+gchar *rd_checkpoint_settings (const gchar * path, GError ** error);
 
 G_END_DECLS

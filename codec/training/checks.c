@@ -117,8 +117,8 @@ rd_check_files (const RdOptionFiles * files, gsize n, GError ** error)
 /* ---- text ---- */
 
 /* Windows of another vocabulary would overlap with nothing. */
-static gboolean
-check_windows (const RdIds * windows, gsize n_windows, guint vocab,
+gboolean
+rd_check_windows (const RdIds * windows, gsize n_windows, guint vocab,
     GError ** error)
 {
   for (gsize w = 0; w < n_windows; w++) {
@@ -152,7 +152,7 @@ rd_check_corpus (StModel * model, const gchar * const *texts,
   }
   corpus = rd_corpus_new (tokenizer, texts, error);
   if (corpus == NULL
-      || !check_windows (windows, n_windows,
+      || !rd_check_windows (windows, n_windows,
           st_model_config (model)->vocab_size, error)
       || !rd_corpus_check_overlap (corpus, windows, n_windows, error))
     return NULL;

@@ -30,10 +30,19 @@ gboolean rd_check_files (const RdOptionFiles * files, gsize n, GError ** error);
  * any of the @n_windows. Errors: those of rd_corpus_new(); RD_CORPUS_ERROR TOKENIZER if @model has none,
  * TEXT names the place, or a window of another vocabulary. */
 RdCorpus *rd_check_corpus (StModel * model, const gchar * const *texts, const RdIds * windows, gsize n_windows, GError ** error);
+/** rd_check_windows: whether all ids are in a vocabulary of @vocab: windows of another one would overlap with nothing. Error RD_CORPUS_ERROR_TEXT. */
+gboolean rd_check_windows (const RdIds * windows, gsize n_windows, guint vocab, GError ** error);
 
 /** RdTell: a line for the user. */
 typedef void (*RdTell) (const gchar * line, gpointer user_data);
 /** rd_tell_va: calls @tell, if there is one, with the line that @format makes of @args. */
 void rd_tell_va (RdTell tell, gpointer user_data, const gchar * format, va_list args) G_GNUC_PRINTF (3, 0);
+
+/** rd_seconds_since: @time is of g_get_monotonic_time(). */
+static inline double
+rd_seconds_since (gint64 time)
+{
+  return (double) (g_get_monotonic_time () - time) / (double) G_TIME_SPAN_SECOND;
+}
 
 G_END_DECLS

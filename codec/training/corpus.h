@@ -68,4 +68,11 @@ gboolean rd_corpus_find_overlap (const RdCorpus * corpus, const RdIds * windows,
 /** rd_corpus_check_overlap: FALSE, with RD_CORPUS_ERROR_TEXT that names file and window, if RD_CORPUS_OVERLAP ids of a window are in the text. */
 gboolean rd_corpus_check_overlap (const RdCorpus * corpus, const RdIds * windows, gsize n_windows, GError ** error);
 
+/** rd_sequence_seed: one for what is random in sequence @index of a run with @seed: multiples of the golden section. */
+static inline guint64
+rd_sequence_seed (guint64 seed, guint64 index)
+{
+  return seed ^ ((index + 1) * G_GUINT64_CONSTANT (0x9e3779b97f4a7c15));
+}
+
 G_END_DECLS

@@ -77,6 +77,19 @@ rd_export_shape (const RdDense * from, int bits, int input_bits,
   return FALSE;
 }
 
+RdLearnedNetworks *
+rd_export_networks_new (const gchar * entropy, guint set,
+    const RdNetworkLayer * layers, guint n_layers, GError ** error)
+{
+  RdLearnedNetworks *networks =
+      rd_learned_networks_new (entropy, set, layers, n_layers);
+
+  if (networks == NULL)
+    g_set_error_literal (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
+        "networks are too large for a codec file or for memory");
+  return networks;
+}
+
 /* Sums have the bits of both. */
 void
 rd_export_layer (const RdDense * from, int bits, int input_bits,

@@ -21,6 +21,8 @@ int rd_export_layer_bits (const RdDense * layer, double max, double one);
 /** rd_export_shape: @layer for weights of @bits on inputs of @input_bits and outputs of @output_bits. INPUT error (RD_CODEC_ERROR) for a shift that files
  * cannot have. */
 gboolean rd_export_shape (const RdDense * from, int bits, int input_bits, int output_bits, RdNetworkLayer * layer, GError ** error);
+/** rd_export_networks_new: rd_learned_networks_new(); INPUT error (RD_CODEC_ERROR) for sizes that networks cannot have, or memory. */
+RdLearnedNetworks *rd_export_networks_new (const gchar * entropy, guint set, const RdNetworkLayer * layers, guint n_layers, GError ** error);
 /** rd_export_layer: weights and biases of layer @i of @networks. */
 void rd_export_layer (const RdDense * from, int bits, int input_bits, RdLearnedNetworks * networks, guint i);
 /** rd_export_units: one over a symbol's scale and half a step, as networks saw it in training. */

@@ -10,10 +10,11 @@ typedef enum
 {
   RD_TRAINING_ERROR_OPTIONS,    /* numbers that nothing can be trained with */
   RD_TRAINING_ERROR_DIVERGED,   /* a loss or gradient that is not finite */
-  RD_TRAINING_ERROR_OTHER,      /* a checkpoint of another configuration; the message gives both */
-  RD_TRAINING_ERROR_DAMAGED,    /* not a whole checkpoint */
-  RD_TRAINING_ERROR_CHECKPOINT, /* one is there already, or none to go on from */
+  RD_TRAINING_ERROR_OTHER,      /* a checkpoint of another configuration; the message says what differs */
+  RD_TRAINING_ERROR_DAMAGED,    /* a checkpoint that is not whole */
+  RD_TRAINING_ERROR_CHECKPOINT, /* one is there already */
   RD_TRAINING_ERROR_INTERRUPTED,        /* the checkpoint is written */
+  RD_TRAINING_ERROR_NO_CHECKPOINT,      /* a file of another kind */
 } RdTrainingError;
 
 /** RdParameter: one array. */

@@ -47,8 +47,10 @@ rd_scale_groups_export (const RdScaleModel * base, guint set,
             RD_EXPORT_OCTAVE_BITS, &layers[2 * g + 1], error))
       return NULL;
   }
-  networks = rd_learned_networks_new (RD_NETWORKS_AUTOREGRESSIVE, set, layers,
-      2 * n);
+  networks = rd_export_networks_new (RD_NETWORKS_AUTOREGRESSIVE, set, layers,
+      2 * n, error);
+  if (networks == NULL)
+    return NULL;
   for (guint g = 0; g < n; g++) {
     rd_export_layer (&model->in[g], in, RD_EXPORT_FEATURE_BITS, networks,
         2 * g);

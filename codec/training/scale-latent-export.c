@@ -122,12 +122,10 @@ rd_scale_latent_export (const RdScaleModel * base, guint set,
             &layers[i], error))
       return NULL;
   }
-  networks = rd_learned_networks_new (name, set, layers, RD_LATENT_LAYERS);
-  if (networks == NULL) {
-    g_set_error_literal (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
-        "no memory for networks");
+  networks = rd_export_networks_new (name, set, layers, RD_LATENT_LAYERS,
+      error);
+  if (networks == NULL)
     return NULL;
-  }
   for (guint i = 0; i < RD_LATENT_LAYERS; i++)
     rd_export_layer (&model->synthesis[i], bits[i], in[i], networks, i);
   for (guint c = 0; c < model->n_latents; c++) {

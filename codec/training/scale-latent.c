@@ -30,7 +30,7 @@ typedef struct
   float *noisy;                 /* (T, latents) */
   float *coded;                 /* (T, latents) what the decoder has */
   float *hidden[LAYERS - 1];    /* (T, width) */
-  float *d[2];                  /* (T, D) */
+  float *d[2];                  /* (T, the widest layer) */
   float *d_features;            /* (T, 2 D) */
   double *d_derived;            /* (latents, n_derived) */
   RdAnalysisScratch scratch;
@@ -178,7 +178,8 @@ lay_out_pass (LatentPass * pass, const RdScaleLatent * model, gsize t)
   for (guint i = 0; i < LAYERS - 1; i++)
     pass->hidden[i] = rd_arena_take (arena, t, model->synthesis[i].outputs);
   for (guint i = 0; i < 2; i++)
-    pass->d[i] = rd_arena_take (arena, t, MAX (d, model->n_latents));
+    pass->d[i] =
+        rd_arena_take (arena, t, MAX (MAX (d, model->n_latents), MIN_WIDTH));
   pass->d_features = rd_arena_take (arena, t, 2 * d);
   rd_analysis_scratch_lay_out (&pass->scratch, &model->analysis, t, arena);
 }

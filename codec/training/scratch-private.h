@@ -16,14 +16,14 @@ typedef struct
   RdWeights *weights;
   RdLanguage *language;
   RdAdamW *adamw;
-  RdTrainState state;           /* the optimiser's steps say where the training is; first counter: rd_scratch_mark() */
+  RdTrainState state;           /* the optimiser's steps say where the training is; counters: rd_scratch_mark() */
 } RdScratch;
 
 void rd_scratch_tell (const RdScratch * s, const gchar * format, ...) G_GNUC_PRINTF (2, 3);
 
 /** rd_scratch_full_steps: steps before the learning rate goes down, which do not depend on how many there are in all. */
 guint64 rd_scratch_full_steps (const RdScratchOptions * options);
-/** rd_scratch_mark: notes for a checkpoint how many steps there must be in all, or 0 where that is still open. */
+/** rd_scratch_mark: notes for a checkpoint how many steps there must be in all and at the full rate, the first two counters; both 0 where that is still open. */
 void rd_scratch_mark (RdScratch * s);
 
 /** rd_scratch_steps: the steps that are left, with checkpoints. */

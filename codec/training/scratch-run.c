@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "codec/training/checks.h"
 #include "codec/training/scratch-private.h"
 #include "models/sampler.h"
 
@@ -153,8 +154,7 @@ report (Run * run)
   const RdScratchOptions *options = run->s->options;
   RdScratchProgress *p = &run->progress;
   const double loss = batch_loss (&run->batch);
-  const double seconds = (double) (g_get_monotonic_time () - run->began)
-      / (double) G_TIME_SPAN_SECOND;
+  const double seconds = rd_seconds_since (run->began);
   double steps;
 
   p->done = run->s->adamw->steps;

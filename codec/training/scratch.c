@@ -9,6 +9,7 @@
 #include "codec/training/checks.h"
 #include "codec/training/corpus-private.h"
 #include "codec/training/scratch-private.h"
+#include "codec/training/settings-text.h"
 #include "codec/training/weights-file.h"
 
 #define MAX_BATCH 4096
@@ -214,20 +215,23 @@ describe (const RdScratch * s)
   const gboolean f32 = o->products == RD_PRODUCTS_F32;
   const gboolean other = shape->family != NULL
       && strcmp (shape->family, "llama") != 0;
+  GString *text = g_string_new (NULL);
 
-  return
-      g_strdup_printf
-      ("%s%stext %s, hidden %u, blocks %u, heads %u, kv-heads %u, "
+  g_string_append_printf (text,
+      "%s%stext %s, hidden %u, blocks %u, heads %u, kv-heads %u, "
       "ff %u, context %u, vocabulary %u, length %" G_GSIZE_FORMAT ", batch %"
-      G_GSIZE_FORMAT ", warmup %" G_GUINT64_FORMAT
-      ", rate %g, weight-decay %g, seed %" G_GUINT64_FORMAT "%s%s%s%s",
+      G_GSIZE_FORMAT ", warmup %" G_GUINT64_FORMAT ", rate ",
       other ? shape->family : "", other ? " family, " : "",
       rd_corpus_id (s->corpus), shape->hidden_size, shape->n_blocks,
       shape->n_heads, shape->n_kv_heads, shape->ff_size, shape->context_length,
-      shape->vocabulary, o->length, o->batch, o->warmup, o->rate,
-      o->weight_decay, o->seed, s->grown ? ", grown from " : "",
-      s->grown ? s->grown : "", f32 ? "" : ", products ",
-      f32 ? "" : rd_products_name (o->products));
+      shape->vocabulary, o->length, o->batch, o->warmup);
+  rd_settings_append_number (text, o->rate);
+  g_string_append (text, ", weight-decay ");
+  rd_settings_append_number (text, o->weight_decay);
+  g_string_append_printf (text, ", seed %" G_GUINT64_FORMAT "%s%s%s%s",
+      o->seed, s->grown ? ", grown from " : "", s->grown ? s->grown : "",
+      f32 ? "" : ", products ", f32 ? "" : rd_products_name (o->products));
+  return g_string_free (text, FALSE);
 }
 
 static gboolean
@@ -262,18 +266,31 @@ make_training (RdScratch * s, GError ** error)
 }
 
 static gboolean
+fail_there (const RdScratch * s, GError ** error)
+{
+  g_autofree gchar *settings = rd_train_state_settings (s->checkpoint, error);
+
+  if (settings != NULL)
+    g_set_error (error, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_CHECKPOINT,
+        "%s is there from an earlier run: --resume goes on from it; to start "
+        "anew remove it", s->checkpoint);
+  else
+    rd_train_state_advise (error);
+  return FALSE;
+}
+
+static gboolean
 load_checkpoint (RdScratch * s, GError ** error)
 {
   if (!g_file_test (s->checkpoint, G_FILE_TEST_EXISTS))
     return TRUE;
-  if (!s->options->resume) {
-    g_set_error (error, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_CHECKPOINT,
-        "%s is there from an earlier run: --resume goes on from it; to start "
-        "anew remove it", s->checkpoint);
+  if (!s->options->resume)
+    return fail_there (s, error);
+  if (!rd_train_state_read (s->checkpoint, &s->state, error)) {
+    rd_train_state_advise (error);
     return FALSE;
   }
-  if (!rd_train_state_read (s->checkpoint, &s->state, error)
-      || !check_steps (s, error))
+  if (!check_steps (s, error))
     return FALSE;
   rd_scratch_tell (s, "going on from %s: %" G_GUINT64_FORMAT " of %"
       G_GUINT64_FORMAT " steps are done", s->checkpoint, s->adamw->steps,
@@ -347,7 +364,7 @@ tell_loss (const RdScratch * s, RdWeights * weights, const gchar * what,
 
 /* What rounding to the file's type costs. */
 static gboolean
-tell_losses (const RdScratch * s, GError ** error)
+measure_losses (const RdScratch * s, GError ** error)
 {
   const StModelOptions options = {.last_block = -1,.embed = TRUE,.output =
         TRUE,.threads = 1
@@ -363,6 +380,27 @@ tell_losses (const RdScratch * s, GError ** error)
   weights = rd_weights_new (model, s->options->length, error);
   return weights != NULL && tell_loss (s, s->weights, "as trained", error)
       && tell_loss (s, weights, st_type_traits (s->options->type)->name, error);
+}
+
+/* The model is there already, whatever happens; the checkpoint stays, from which the loss can be measured again. */
+static gboolean
+tell_losses (const RdScratch * s, GError ** error)
+{
+  const gchar *output = s->options->output;
+  GError *problem = NULL;
+
+  if (measure_losses (s, &problem))
+    return TRUE;
+  if (g_error_matches (problem, ST_MODEL_ERROR, ST_MODEL_ERROR_CANCELLED)) {
+    g_set_error (error, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED,
+        "%s is written; only the held-out loss is missing: --resume measures "
+        "it", output);
+    g_error_free (problem);
+  } else {
+    g_propagate_prefixed_error (error, problem,
+        "%s is written; only the held-out loss is missing: ", output);
+  }
+  return FALSE;
 }
 
 static gboolean

@@ -1,4 +1,4 @@
-/* Trains a small language model of the llama family, vocabulary included, from nothing on text. */
+/* Trains a small language model of a family that the project has, vocabulary included, from nothing on text. */
 #pragma once
 #include "codec/training/adamw.h"
 #include "codec/training/corpus.h"
@@ -12,7 +12,7 @@ GQuark rd_scratch_error_quark (void);
 typedef enum
 {
   RD_SCRATCH_ERROR_CHECKPOINT,  /* one is there already */
-  RD_SCRATCH_ERROR_INTERRUPTED, /* the checkpoint is written */
+  RD_SCRATCH_ERROR_INTERRUPTED, /* the checkpoint is written; the message says whether the model is, too */
 } RdScratchError;
 
 typedef struct
@@ -20,7 +20,7 @@ typedef struct
   guint64 done, steps;
   double loss;                  /* nats a token, of the last steps */
   double tokens_per_second;     /* of this run */
-  double seconds_left;          /* below 0: not known yet */
+  double seconds_left;
 } RdScratchProgress;
 
 /** RdScratchOptions: what is NULL or 0 without an own note is not there. */
@@ -58,7 +58,8 @@ typedef struct
 
 /** rd_scratch_train: learns the vocabulary, trains and writes the model. The same text and options give the same file on one machine and
  * build, for any number of threads, interrupted or not; a run that goes on may have another @steps and @decay than the one before as long as
- * the rate goes down under neither. A cancelled run leaves a checkpoint; one is written every two minutes, too.
+ * the rate goes down under neither. A cancelled run leaves a checkpoint, and the model if only the held-out loss
+ * is missing; a checkpoint is written every two minutes, too.
  * Errors: RD_SCRATCH_ERROR, RD_TRAINING_ERROR (a loss that is not finite names its step; the last checkpoint stays), RD_CORPUS_ERROR; of
  * reading and writing. */
 gboolean rd_scratch_train (const RdScratchOptions * options, GError ** error);

@@ -44,7 +44,7 @@ typedef struct
   RdRowsKept kept;
   gsize n_massive;
   float *massive;               /* (RD_STATISTICS_MAX_MASSIVE, D), n_massive of them filled */
-  double *scratch;              /* (length, 2 D) */
+  double *scratch;              /* (length, D); (length, 2 D) with features */
 } RdStatistics;
 
 /** rd_statistics_new: all memory at once. Error RD_LINEAR_ERROR_MEMORY. */

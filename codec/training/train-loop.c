@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "codec/training/checks.h"
 #include "codec/training/train-private.h"
 
 #define CHECKPOINT_INTERVAL (2 * 60 * G_TIME_SPAN_SECOND)
@@ -21,12 +22,6 @@ typedef struct
   gint64 began, saved;
   gint64 aside;                 /* of the time since then, not spent on steps */
 } Loop;
-
-static double
-seconds_since (gint64 time)
-{
-  return (double) (g_get_monotonic_time () - time) / G_TIME_SPAN_SECOND;
-}
 
 /* ---- checkpoints ---- */
 
@@ -53,7 +48,7 @@ fail_interrupted (Loop * loop, GError ** error)
     return FALSE;
   g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_INTERRUPTED,
       "interrupted after %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
-      " steps; %s has what was done, --resume goes on", t->adamw->steps,
+      " steps; %s has what was done, rdtrain resume goes on", t->adamw->steps,
       t->options->steps, t->options->checkpoint);
   return FALSE;
 }
@@ -91,7 +86,8 @@ report (Loop * loop)
   const RdTrainOptions *options = loop->t->options;
   RdTrainProgress *progress = &loop->progress;
   const double done = (double) (progress->step - loop->first);
-  const double seconds = MAX (seconds_since (loop->began + loop->aside), 1e-6);
+  const double seconds =
+      MAX (rd_seconds_since (loop->began + loop->aside), 1e-6);
 
   progress->tokens_per_second =
       done * (double) (options->batch * options->length) / seconds;
@@ -108,8 +104,11 @@ validate (Loop * loop, GError ** error)
   const gint64 began = g_get_monotonic_time ();
   RdTrainPoint points[RD_TRAIN_POINTS];
 
-  if (!rd_training_validate (loop->t, points, error))
+  if (!rd_training_validate (loop->t, points, error)) {
+    g_prefix_error (error, "validation after step %" G_GUINT64_FORMAT ": ",
+        loop->t->adamw->steps);
     return FALSE;
+  }
   if (options->validated != NULL)
     options->validated (loop->t->adamw->steps, points, options->user_data);
   loop->aside += g_get_monotonic_time () - began;
@@ -145,8 +144,7 @@ make_batch (Loop * loop, GError ** error)
     job->lambda = rd_rates_draw (&t->rates, counter);
     job->weight = rd_rate_weight (job->lambda);
     job->codec.level = (float) rd_rate_level (job->lambda);
-    job->codec.seed = options->seed ^ ((counter + 1) *
-        G_GUINT64_CONSTANT (0x9e3779b97f4a7c15));
+    job->codec.seed = rd_sequence_seed (options->seed, counter);
   }
   return TRUE;
 }
@@ -172,13 +170,16 @@ run_step (Loop * loop, GError ** error)
   const RdTrainOptions *options = t->options;
   const RdParameters *parameters = rd_joint_parameters (t->joint);
   const double tokens = (double) (options->batch * options->length);
+  const double rate = rd_schedule_rate (&loop->schedule, t->adamw->steps);
   double loss = 0;
 
-  loop->progress.rate = rd_schedule_rate (&loop->schedule, t->adamw->steps);
   memset (t->gradient, 0, parameters->n * sizeof (float));
-  if (!make_batch (loop, error) || !run_jobs (loop, error)
-      || !rd_adamw_step (t->adamw, parameters, t->gradient, 1.0 / tokens,
-          loop->progress.rate, &loop->progress.norm, error))
+  if (!make_batch (loop, error) || !run_jobs (loop, error)) {
+    g_prefix_error (error, "step %" G_GUINT64_FORMAT ": ", t->adamw->steps + 1);
+    return FALSE;
+  }
+  if (!rd_adamw_step (t->adamw, parameters, t->gradient, 1.0 / tokens,
+          rate, &loop->progress.norm, error))
     return FALSE;
   rd_joint_stepped (t->joint);
   loop->progress.step = t->adamw->steps;
@@ -189,17 +190,31 @@ run_step (Loop * loop, GError ** error)
   return TRUE;
 }
 
-/* Losses, bits or a gradient that are not finite leave the checkpoint as it is: what led there is younger. */
+/* Ids and lengths were checked before: what is refused in a step is not finite. */
+static gboolean
+is_diverged (const GError * problem)
+{
+  return g_error_matches (problem, RD_TRAINING_ERROR,
+      RD_TRAINING_ERROR_DIVERGED)
+      || g_error_matches (problem, ST_MODEL_ERROR, ST_MODEL_ERROR_INPUT);
+}
+
+/* The checkpoint is left as it is: what led to values that are not finite is younger. Takes @problem. */
 static gboolean
 fail_step (Loop * loop, GError * problem, GError ** error)
 {
+  const gchar *checkpoint = loop->t->options->checkpoint;
+  const gboolean kept = g_file_test (checkpoint, G_FILE_TEST_EXISTS);
+  const gboolean diverged = is_diverged (problem);
+
   if (g_error_matches (problem, ST_MODEL_ERROR, ST_MODEL_ERROR_CANCELLED)) {
     g_error_free (problem);
     return fail_interrupted (loop, error);
   }
-  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_DIVERGED,
-      "step %" G_GUINT64_FORMAT ": %s; the last checkpoint stays as it is",
-      loop->t->adamw->steps + 1, problem->message);
+  g_set_error (error, diverged ? RD_TRAINING_ERROR : problem->domain,
+      diverged ? RD_TRAINING_ERROR_DIVERGED : problem->code, "%s%s%s%s",
+      problem->message, kept ? "; " : "", kept ? checkpoint : "",
+      kept ? " stays as it is" : "");
   g_error_free (problem);
   return FALSE;
 }
@@ -208,7 +223,8 @@ static gboolean
 run_steps (Loop * loop, GError ** error)
 {
   RdTraining *t = loop->t;
-  gboolean validated = t->adamw->steps > 0;
+  /* also what was interrupted in a validation: where that was done, it is done once more */
+  gboolean validated = FALSE;
 
   for (;;) {
     GError *problem = NULL;

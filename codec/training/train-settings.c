@@ -1,10 +1,8 @@
 /* The settings of a training as the text that its checkpoint holds: "key=value key=value ..." */
 #include <string.h>
 
+#include "codec/training/settings-text.h"
 #include "codec/training/train-private.h"
-
-/* Digits that are enough to read any double back. */
-#define MAX_DIGITS 17
 
 typedef enum
 {
@@ -111,24 +109,6 @@ set_number (RdTrainOptions * options, guint i, double value)
     G_STRUCT_MEMBER (double, options, fields[i].offset) = value;
 }
 
-/* The fewest digits that give the number back. */
-static void
-append_number (GString * text, double value)
-{
-  gchar digits[G_ASCII_DTOSTR_BUF_SIZE];
-
-  for (int n = 1; n <= MAX_DIGITS; n++) {
-    gchar format[] = "%.00g";
-
-    format[2] = (gchar) ('0' + n / 10);
-    format[3] = (gchar) ('0' + n % 10);
-    g_ascii_formatd (digits, sizeof (digits), format, value);
-    if (g_ascii_strtod (digits, NULL) == value)
-      break;
-  }
-  g_string_append (text, digits);
-}
-
 gchar *
 rd_train_settings (const RdTraining * t)
 {
@@ -145,7 +125,7 @@ rd_train_settings (const RdTraining * t)
       g_string_append_printf (text, "%" G_GUINT64_FORMAT,
           get_whole (t->options, i));
     else
-      append_number (text, get_number (t->options, i));
+      rd_settings_append_number (text, get_number (t->options, i));
   }
   /* Checkpoints of before there was a choice are of the same settings. */
   if (t->options->products != RD_PRODUCTS_F32)

@@ -93,7 +93,7 @@ fill_header (RdTraining * t, const StModelConfig * config)
   RdHeader *header = &t->header;
 
   g_strlcpy (header->codec, t->start->id, sizeof (header->codec));
-  g_strlcpy (header->model_name, config->name, sizeof (header->model_name));
+  st_name_copy (header->model_name, sizeof (header->model_name), config->name);
   header->split_layer = t->start->split_layer;
   header->hidden_size = config->hidden_size;
   header->vocab_size = config->vocab_size;

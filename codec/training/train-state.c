@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "codec/training/settings-text.h"
 #include "codec/wire/frame.h"
 #include "models/gguf/gguf-writer.h"
 
@@ -92,9 +93,46 @@ G_GNUC_PRINTF (3, 4)
   what = g_strdup_vprintf (format, args);
   va_end (args);
   g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_DAMAGED,
-      "%s is not a whole checkpoint of a training (%s): remove it and start anew",
-      st_gguf_path (gguf), what);
+      "%s is a damaged checkpoint (%s)", st_gguf_path (gguf), what);
   return FALSE;
+}
+
+static gboolean
+fail_other (GError ** error, const StGguf * gguf, const gchar * settings,
+    const gchar * wanted)
+{
+  g_autofree gchar *difference = rd_settings_difference (settings, wanted);
+
+  if (difference != NULL)
+    g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER,
+        "%s is of a training with other settings: %s", st_gguf_path (gguf),
+        difference);
+  else
+    g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER,
+        "%s is of another kind of training, with\n  %s", st_gguf_path (gguf),
+        settings);
+  return FALSE;
+}
+
+/* A file of any other kind may be worth more than a checkpoint: nothing is said that would have it removed. */
+static const gchar *
+find_settings (const StGguf * gguf, GError ** error)
+{
+  const gchar *settings = st_gguf_get_string (gguf, KEY_SETTINGS);
+  guint64 version = 0;
+
+  if (!st_gguf_get_uint (gguf, KEY_VERSION, &version) || settings == NULL) {
+    g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_NO_CHECKPOINT,
+        "%s is not a checkpoint of rdtrain train or from-scratch",
+        st_gguf_path (gguf));
+    return NULL;
+  }
+  if (version == FILE_VERSION)
+    return settings;
+  g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_NO_CHECKPOINT,
+      "%s is a checkpoint of version %" G_GUINT64_FORMAT ", not %u",
+      st_gguf_path (gguf), version, FILE_VERSION);
+  return NULL;
 }
 
 /* What the file says beside its arrays. */
@@ -110,21 +148,12 @@ read_numbers (const StGguf * gguf, const gchar * wanted, Numbers * numbers,
     GError ** error)
 {
   const StGgufEntry *counters = st_gguf_find_entry (gguf, KEY_COUNTERS);
-  const gchar *settings = st_gguf_get_string (gguf, KEY_SETTINGS);
-  guint64 version = 0;
+  const gchar *settings = find_settings (gguf, error);
 
-  if (!st_gguf_get_uint (gguf, KEY_VERSION, &version) || version != FILE_VERSION
-      || settings == NULL) {
-    fail_damaged (error, gguf, "no settings of version %u", FILE_VERSION);
+  if (settings == NULL)
     return FALSE;
-  }
-  if (wanted != NULL && strcmp (settings, wanted) != 0) {
-    g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER,
-        "%s is of a training with other settings: remove it, or go on with its "
-        "own. It has\n  %s\nand this training has\n  %s", st_gguf_path (gguf),
-        settings, wanted);
-    return FALSE;
-  }
+  if (wanted != NULL && strcmp (settings, wanted) != 0)
+    return fail_other (error, gguf, settings, wanted);
   if (counters == NULL || counters->type != ST_GGUF_ARRAY
       || counters->element_type != ST_GGUF_UINT64
       || counters->n != RD_TRAIN_STATE_COUNTERS
@@ -246,4 +275,17 @@ rd_train_state_read_values (const gchar * path,
       "%s has no array of what is to be trained: it is of a training with\n  %s",
       path, numbers.settings);
   return FALSE;
+}
+
+void
+rd_train_state_advise (GError ** error)
+{
+  gchar *message;
+
+  if (error == NULL || !g_error_matches (*error, RD_TRAINING_ERROR,
+          RD_TRAINING_ERROR_DAMAGED))
+    return;
+  message = g_strconcat ((*error)->message, ": to start anew remove it", NULL);
+  g_free ((*error)->message);
+  (*error)->message = message;
 }

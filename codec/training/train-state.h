@@ -18,13 +18,15 @@ typedef struct
 /** rd_train_state_write: @path is the whole new file or what was there before, whatever happens. Errors: ST_GGUF_ERROR_IO, with the path. */
 gboolean rd_train_state_write (const gchar * path, const RdTrainState * state, GError ** error);
 /** rd_train_state_read: into the parameters' values, the optimiser and the counters; on an error nothing has changed. Errors: ST_GGUF_ERROR;
- * RD_TRAINING_ERROR: OTHER gives both settings, DAMAGED. */
+ * RD_TRAINING_ERROR: OTHER says what differs; DAMAGED; NO_CHECKPOINT. */
 gboolean rd_train_state_read (const gchar * path, RdTrainState * state, GError ** error);
-/** rd_train_state_settings: those of the checkpoint at @path; freed by the caller. Errors: ST_GGUF_ERROR; RD_TRAINING_ERROR_DAMAGED. */
+/** rd_train_state_settings: those of the checkpoint at @path; freed by the caller. Errors: ST_GGUF_ERROR; RD_TRAINING_ERROR DAMAGED, NO_CHECKPOINT. */
 gchar *rd_train_state_settings (const gchar * path, GError ** error);
 /** rd_train_state_read_values: values of those @parameters that the checkpoint at @path, of whatever training, has under the same name and of
- * the same size; the others stay. @n (out): how many arrays those were. Errors: ST_GGUF_ERROR; RD_TRAINING_ERROR: DAMAGED, OTHER if there are
- * none. */
+ * the same size; the others stay. @n (out): how many arrays those were. Errors: ST_GGUF_ERROR; RD_TRAINING_ERROR: DAMAGED, NO_CHECKPOINT, OTHER if there
+ * are none. */
 gboolean rd_train_state_read_values (const gchar * path, const RdParameters * parameters, gsize * n, GError ** error);
+/** rd_train_state_advise: for trainings that would begin in the file's place: adds to an error DAMAGED that they do once it is removed. */
+void rd_train_state_advise (GError ** error);
 
 G_END_DECLS

@@ -27,7 +27,6 @@ typedef struct
   double seconds_left;
   double loss;                  /* weighted nats a token, the last ones counting most */
   double norm;                  /* of the last gradient before clipping */
-  double rate;                  /* learning rate of that step */
   RdTrainBin bins[RD_TRAIN_BINS];
 } RdTrainProgress;
 
@@ -100,11 +99,11 @@ typedef struct
 
 /** rd_train: trains up to options->steps and leaves all of it in the checkpoint, which is also written every two minutes and when cancelled.
  * One model, start, text, options and machine always give the same numbers, interrupted or not. Errors: RD_TRAINING_ERROR (INTERRUPTED when cancelled,
- * DIVERGED names the step and keeps the last good checkpoint, OTHER and CHECKPOINT for one that does not fit); RD_CODEC_ERROR for the start;
- * those of reading model and text. */
+ * DIVERGED names the step and keeps the last good checkpoint, OTHER, CHECKPOINT, DAMAGED and NO_CHECKPOINT for a file that does not fit); RD_CODEC_ERROR for the start;
+ * those of reading model and text; ST_MODEL_ERROR for a step that fails otherwise, which is named, too. */
 gboolean rd_train (const RdTrainOptions * options, GError ** error);
 /** rd_train_options_read: numbers and choices of the training whose checkpoint is at @path; paths and what is no matter for the result stay as
- * they are, entropy_model and codec_new too: @codec (out) is the name of the entropy model, to be freed. Errors: ST_GGUF_ERROR; RD_TRAINING_ERROR DAMAGED, OTHER
+ * they are, entropy_model and codec_new too: @codec (out) is the name of the entropy model, to be freed. Errors: ST_GGUF_ERROR; RD_TRAINING_ERROR DAMAGED, NO_CHECKPOINT, OTHER
  * for a training of something else. */
 gboolean rd_train_options_read (RdTrainOptions * options, const gchar * path, gchar ** codec, GError ** error);
 

@@ -1,6 +1,7 @@
 /* Caps of hidden states, and the rows of a buffer under them. */
 #include "elements/common/gstrdcaps.h"
 #include "models/gguf/types.h"
+#include "models/model.h"
 #include <string.h>
 
 /* NNStreamer's header of a flexible tensor (tensor_typedef.h: GstTensorMetaInfo), 32-bit little-endian words. */
@@ -124,7 +125,7 @@ states_from_structure (GstRdStateInfo * info, const GstStructure * s,
   info->hidden_size = (guint) size;
   info->vocab_size = (guint) vocab;
   g_strlcpy (info->model_id, id ? id : "", sizeof info->model_id);
-  g_strlcpy (info->model_name, name ? name : "", sizeof info->model_name);
+  st_name_copy (info->model_name, sizeof info->model_name, name ? name : "");
   g_strlcpy (info->adapters, adapters ? adapters : "", sizeof info->adapters);
   return TRUE;
 }

@@ -84,7 +84,7 @@ offered_caps (GstTransformerHead * self)
 
   g_strlcpy (info.model_id, st_model_id (self->partition.model),
       sizeof info.model_id);
-  g_strlcpy (info.model_name, config->name, sizeof info.model_name);
+  st_name_copy (info.model_name, sizeof info.model_name, config->name);
   g_strlcpy (info.adapters, gst_rd_partition_adapters (&self->partition),
       sizeof info.adapters);
   GstCaps *caps = gst_rd_state_info_to_caps (&info);

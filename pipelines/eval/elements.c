@@ -474,7 +474,7 @@ fill_info (Elements * self, const EvalModel * model)
   info->vocab_size = model->config->vocab_size;
   info->split_layer = (gint) model->split;
   g_strlcpy (info->model_id, st_model_id (model->head), sizeof info->model_id);
-  g_strlcpy (info->model_name, model->config->name, sizeof info->model_name);
+  st_name_copy (info->model_name, sizeof info->model_name, model->config->name);
   if (model->adapters)
     g_strlcpy (info->adapters, model->adapters->id, sizeof info->adapters);
   if (tokenizer)

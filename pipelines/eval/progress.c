@@ -4,7 +4,6 @@
 
 #define TERMINAL_INTERVAL (G_TIME_SPAN_SECOND / 4)
 #define LOG_INTERVAL (10 * G_TIME_SPAN_SECOND)
-#define CLEAR_LINE "\r\033[K"
 
 void
 eval_progress_start (EvalProgress * progress, gdouble total, gboolean quiet)
@@ -13,6 +12,17 @@ eval_progress_start (EvalProgress * progress, gdouble total, gboolean quiet)
   .quiet = quiet,.terminal = isatty (STDERR_FILENO),.total = total,.begin =
         g_get_monotonic_time ()};
   progress->told = progress->begin;
+}
+
+gboolean
+eval_progress_due (gint64 * told, gboolean terminal)
+{
+  const gint64 now = g_get_monotonic_time ();
+
+  if (now - *told < (terminal ? TERMINAL_INTERVAL : LOG_INTERVAL))
+    return FALSE;
+  *told = now;
+  return TRUE;
 }
 
 gchar *
@@ -32,20 +42,18 @@ eval_progress_duration (gdouble seconds)
 void
 eval_progress_step (EvalProgress * progress, gdouble tokens, const gchar * what)
 {
-  gint64 now = g_get_monotonic_time ();
   g_autofree gchar *left = NULL;
   gdouble seconds;
 
   progress->done = MIN (progress->done + tokens, progress->total);
-  if (progress->quiet || progress->done <= 0 || now - progress->told
-      < (progress->terminal ? TERMINAL_INTERVAL : LOG_INTERVAL))
+  if (progress->quiet || progress->done <= 0
+      || !eval_progress_due (&progress->told, progress->terminal))
     return;
-  progress->told = now;
-  seconds = (gdouble) (now - progress->begin) / G_TIME_SPAN_SECOND;
+  seconds = (gdouble) (progress->told - progress->begin) / G_TIME_SPAN_SECOND;
   left = eval_progress_duration (seconds * (progress->total - progress->done)
       / progress->done);
   g_printerr ("%s%3.0f %%, about %s left: %s%s",
-      progress->terminal ? CLEAR_LINE : "",
+      progress->terminal ? EVAL_PROGRESS_CLEAR_LINE : "",
       100 * progress->done / progress->total, left, what,
       progress->terminal ? "" : "\n");
 }
@@ -54,5 +62,5 @@ void
 eval_progress_end (EvalProgress * progress)
 {
   if (!progress->quiet && progress->terminal)
-    g_printerr (CLEAR_LINE);
+    g_printerr (EVAL_PROGRESS_CLEAR_LINE);
 }

@@ -10,6 +10,7 @@
 #include "codec/training/train-state.h"
 #include "models/model.h"
 #include "pipelines/eval/compare.h"
+#include "pipelines/eval/error.h"
 #include "pipelines/rdtrain/tool.h"
 
 static const gchar summary[] =
@@ -27,6 +28,7 @@ static const gchar description[] =
 
 #define LAMBDAS "2e-4,5e-4,1.1e-3,2.5e-3,6e-3"
 #define FRAMES "64,8,1"
+#define MIN_IDS 3               /* of a window */
 
 /* What the command line says. */
 typedef struct
@@ -290,6 +292,23 @@ longest (const EvalTestset * testset)
   return n;
 }
 
+/* One position is left out, and the last id is a target alone. */
+static gboolean
+check_windows (const Evaluation * e, GError ** error)
+{
+  for (guint i = 0; i < e->windows->texts->len; i++) {
+    const EvalText *text = g_ptr_array_index (e->windows->texts, i);
+
+    if (text->n >= MIN_IDS)
+      continue;
+    g_set_error (error, EVAL_ERROR, EVAL_ERROR_FILE,
+        "%s: window %u has %u ids, of which nothing can be measured: %d are "
+        "needed", e->arguments->testset, i, text->n, MIN_IDS);
+    return FALSE;
+  }
+  return TRUE;
+}
+
 /* Passages begin with the id that sequences of the training begin with. */
 static gboolean
 load_texts (Evaluation * e, GError ** error)
@@ -307,7 +326,7 @@ load_texts (Evaluation * e, GError ** error)
   config = st_model_config (e->model);
   e->windows = eval_testset_load (e->arguments->testset, config->vocab_size,
       config->context_length, 0, error);
-  if (e->windows == NULL)
+  if (e->windows == NULL || !check_windows (e, error))
     return FALSE;
   tokenizer = st_model_tokenizer (e->model);
   if (e->arguments->passages != NULL) {

@@ -22,8 +22,9 @@ static const gchar description[] =
     "which --resume\ngoes on with the same result; before the learning rate goes down "
     "also with another\nnumber of steps. The same text and options give the same file on one "
     "machine, for any\nnumber of threads.\n\n"
-    "Exit status: 0 written, 1 an error (OUTPUT is left as it was), 2 wrong "
-    "usage,\n130 interrupted.";
+    "Exit status: 0 written, 1 an error, 2 wrong usage, 130 interrupted. With 1 "
+    "and 130 OUTPUT\nis left as it was; only while the loss on held-out text is "
+    "measured, in the end, it is\nwritten already, and the message says so.";
 
 /* A number that the family decides on if it is not given. */
 #define BY_FAMILY G_MININT
@@ -185,7 +186,9 @@ read_windows (const Arguments * a, GError ** error)
       gguf ? st_tokenizer_new (gguf, error) : NULL;
   g_auto (RdtrainWindows) windows = { 0 };
 
-  if (tokenizer == NULL || !rdtrain_windows_load (&windows, a->windows, error))
+  if (tokenizer == NULL || !rdtrain_windows_load (&windows, a->windows, error)
+      || !rd_check_windows (windows.windows, windows.n,
+          st_tokenizer_vocab_size (tokenizer), error))
     return NULL;
   for (gsize i = 0; i < windows.n; i++)
     g_ptr_array_add (texts, window_text (tokenizer, &windows.windows[i]));

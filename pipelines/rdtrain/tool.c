@@ -1,19 +1,21 @@
 #include "pipelines/rdtrain/tool.h"
 
+#include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define TERMINAL_INTERVAL (G_TIME_SPAN_SECOND / 4)
-#define LOG_INTERVAL (10 * G_TIME_SPAN_SECOND)
-#define CLEAR_LINE "\r\033[K"
+#include "pipelines/eval/progress.h"
 
 gint rdtrain_cancelled;
 
+/* A second one, of either kind, ends the program. */
 static void
 on_signal (int number)
 {
   (void) number;
+  signal (SIGINT, SIG_DFL);
+  signal (SIGTERM, SIG_DFL);
   __atomic_store_n (&rdtrain_cancelled, 1, __ATOMIC_RELAXED);
 }
 
@@ -22,7 +24,6 @@ rdtrain_catch_signals (void)
 {
   struct sigaction action = {.sa_handler = on_signal };
 
-  action.sa_flags = (int) SA_RESETHAND;
   sigaction (SIGINT, &action, NULL);
   sigaction (SIGTERM, &action, NULL);
 }
@@ -30,6 +31,7 @@ rdtrain_catch_signals (void)
 void
 rdtrain_teller_init (RdtrainTeller * teller, gboolean quiet)
 {
+  setlocale (LC_NUMERIC, "C");
   *teller = (RdtrainTeller) {
   .quiet = quiet,.terminal = isatty (STDERR_FILENO)};
 }
@@ -37,19 +39,13 @@ rdtrain_teller_init (RdtrainTeller * teller, gboolean quiet)
 gboolean
 rdtrain_teller_due (RdtrainTeller * teller)
 {
-  const gint64 now = g_get_monotonic_time ();
-
-  if (teller->quiet || now - teller->told
-      < (teller->terminal ? TERMINAL_INTERVAL : LOG_INTERVAL))
-    return FALSE;
-  teller->told = now;
-  return TRUE;
+  return !teller->quiet && eval_progress_due (&teller->told, teller->terminal);
 }
 
 void
 rdtrain_teller_progress (const RdtrainTeller * teller, const gchar * line)
 {
-  g_printerr ("%s%s%s", teller->terminal ? CLEAR_LINE : "", line,
+  g_printerr ("%s%s%s", teller->terminal ? EVAL_PROGRESS_CLEAR_LINE : "", line,
       teller->terminal ? "" : "\n");
 }
 
@@ -59,14 +55,15 @@ rdtrain_tell (const gchar * line, gpointer user_data)
   const RdtrainTeller *teller = user_data;
 
   if (!teller->quiet)
-    g_printerr ("%s%s\n", teller->terminal ? CLEAR_LINE : "", line);
+    g_printerr ("%s%s\n", teller->terminal ? EVAL_PROGRESS_CLEAR_LINE : "",
+        line);
 }
 
 int
 rdtrain_fail (const RdtrainTeller * teller, const GError * error,
     gboolean interrupted)
 {
-  g_printerr ("%s%s: %s\n", teller->terminal ? CLEAR_LINE : "",
+  g_printerr ("%s%s: %s\n", teller->terminal ? EVAL_PROGRESS_CLEAR_LINE : "",
       g_get_prgname (), error->message);
   return interrupted ? RDTRAIN_EXIT_INTERRUPTED : EXIT_FAILURE;
 }

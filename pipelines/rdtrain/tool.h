@@ -30,8 +30,9 @@ typedef struct
   gint64 told;
 } RdtrainTeller;
 
+/** rdtrain_teller_init: once options are parsed, in which numbers may be written as the locale does it: from here on they are the same in all. */
 void rdtrain_teller_init (RdtrainTeller * teller, gboolean quiet);
-/** rdtrain_teller_due: whether progress is to be told now; at most four times a second on a terminal, else every ten seconds. */
+/** rdtrain_teller_due: whether progress is to be told now: as eval_progress_due(), if at all. */
 gboolean rdtrain_teller_due (RdtrainTeller * teller);
 /** rdtrain_teller_progress: replaces the line that changes. */
 void rdtrain_teller_progress (const RdtrainTeller * teller, const gchar * line);

@@ -1,5 +1,6 @@
 /* transformerhead: caps, meta, sessions, the position rule, tensors, bad input. */
 #include <string.h>
+#include <glib/gstdio.h>
 #include "elements/common/gstrdcaps.h"
 #include "tests/elements/element-tools.h"
 
@@ -110,6 +111,30 @@ GST_START_TEST (rows_and_meta)
   assert_equals_int (strlen (info.model_id), 64);
   gst_caps_unref (caps);
   gst_harness_teardown (h);
+}
+
+GST_END_TEST;
+
+/* What is cut stays UTF-8, as caps have to be. */
+GST_START_TEST (long_names_are_cut_between_characters)
+{
+  g_autofree gchar *start = g_strnfill (62, 'a');
+  g_autofree gchar *name = g_strconcat (start, "\303\251\303", NULL);
+  const StTinyModelOptions options = {.name = name };
+  g_autofree gchar *path = st_tiny_model_temp (&options);
+  g_autofree gchar *setup = g_strdup_printf ("model=(string)%s,split-layer=2",
+      path);
+  GstHarness *h = st_harness ("transformerhead", setup, NULL);
+  GstCaps *caps;
+
+  gst_harness_set_src_caps (h, st_tiny_ids_caps ());
+  assert_equals_int (push (h, 0, 2, 1, 0, 0, 0), GST_FLOW_OK);
+  caps = gst_pad_get_current_caps (h->sinkpad);
+  fail_unless_equals_string (gst_structure_get_string (gst_caps_get_structure
+          (caps, 0), "model-name"), start);
+  gst_caps_unref (caps);
+  gst_harness_teardown (h);
+  g_unlink (path);
 }
 
 GST_END_TEST;
@@ -581,6 +606,7 @@ head_suite (void)
 
   suite_add_tcase (suite, tc);
   tcase_add_test (tc, rows_and_meta);
+  tcase_add_test (tc, long_names_are_cut_between_characters);
   tcase_add_test (tc, positions_truncate);
   tcase_add_test (tc, a_hole_in_the_positions_is_an_error);
   tcase_add_test (tc, sessions_are_apart_and_bounded);

@@ -297,6 +297,8 @@ build (Builder * b, GError ** error)
     set_gpt2_architecture (b->writer);
   else
     set_architecture (b->writer);
+  if (b->options->name != NULL)
+    st_gguf_writer_set_string (b->writer, "general.name", b->options->name);
   set_tokenizer (b->writer);
   if (!add_vocabulary (b, "token_embd.weight", error))
     return FALSE;

@@ -24,6 +24,7 @@ typedef struct
   gboolean gpt2;                /* of that family, with ST_TINY_POSITIONS and as many key heads as query heads */
   gboolean ends;                /* <|im_end|> may be generated greedily; else only text tokens are */
   guint64 seed;
+  const gchar *name;            /* general.name */
 } StTinyModelOptions;
 
 /** st_tiny_model_write: writes the model to @path. Its weights are pseudo-random, a function of the options alone: the same bytes

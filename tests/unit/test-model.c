@@ -472,6 +472,34 @@ test_rope_scaling (void)
   g_unlink (linear_path);
 }
 
+static void
+test_name (void)
+{
+  /* of 2, 3 and 4 bytes, and none */
+  static const gchar *const ends[] = { "\303\251", "\342\202\254",
+    "\360\237\231\202", "\303"
+  };
+  gchar name[64];
+
+  st_name_copy (name, sizeof (name), "short");
+  g_assert_cmpstr (name, ==, "short");
+  for (gsize n = 56; n < 68; n++) {
+    g_autofree gchar *start = g_strnfill (n, 'a');
+
+    for (guint i = 0; i < G_N_ELEMENTS (ends); i++) {
+      g_autofree gchar *whole = g_strconcat (start, ends[i], NULL);
+      const gsize size = i < 3 ? i + 2 : strlen ("\357\277\275");
+
+      st_name_copy (name, sizeof (name), whole);
+      g_assert_true (g_utf8_validate (name, -1, NULL));
+      g_assert_cmpuint (strlen (name), ==, MIN (n + size < 64 ? n + size : n,
+              63));
+      if (i < 3)
+        g_assert_true (g_str_has_prefix (whole, name));
+    }
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -485,6 +513,7 @@ main (int argc, char **argv)
   g_test_add_func ("/model/cache-overflow", test_cache_overflow);
   g_test_add_func ("/model/cache-memory", test_cache_memory);
   g_test_add_func ("/model/cancel", test_cancel);
+  g_test_add_func ("/model/name", test_name);
   g_test_add_func ("/model/rope-scaling", test_rope_scaling);
   return g_test_run ();
 }

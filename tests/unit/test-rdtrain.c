@@ -173,7 +173,11 @@ test_errors (void)
     {{"resume", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "CHECK"}, 1,
         "cannot open"},
     {{"export", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c", "START",
-            "-o", "OUT"}, 1, "not a whole checkpoint"},
+            "-o", "OUT"}, 1, "is not a checkpoint of rdtrain train"},
+    {{"calibrate", "-m", "MODEL", "-k", "2", "-t", "TEXT", "-o", "OUT",
+                "--checkpoint", "START", "--sequences=20",
+            "--gradient-sequences=8", "--length=32"}, 1,
+        "is not a checkpoint"},
     {{"windows", "-m", "/no/such/model", "-t", "TEXT", "-o", "OUT"}, 1,
         "/no/such/model"},
     {{"windows", "-m", "MODEL", "-t", "TEXT", "-o", "OUT", "--windows=900"}, 1,
@@ -199,6 +203,22 @@ test_errors (void)
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
     run_case (&cases[i]);
   g_assert_false (g_file_test (out, G_FILE_TEST_EXISTS));
+}
+
+/* With the ids of another model's vocabulary, which would stand for little of the text, nothing would be refused. */
+static void
+test_other_vocabulary (void)
+{
+  static const Case refused = { {"from-scratch", "-t", "TEXT", "-o", "OUT",
+          "--steps=1", "--vocabulary=300", "--exclude-windows", "TRAINED",
+      "--windows-model", "MODEL"}, 1, "of another tokenizer"
+  };
+
+  g_file_set_contents (trained,
+      "{\"windows\": [{\"domain\": \"a\", \"ids\": [1, 2, 4000]}]}", -1, NULL);
+  run_case (&refused);
+  g_assert_false (g_file_test (out, G_FILE_TEST_EXISTS));
+  g_unlink (trained);
 }
 
 static void
@@ -321,7 +341,7 @@ test_interrupt_training (void)
   };
   static const Case other =
       { {"export", "-q", "-m", "MODEL", "-s", "START", "-t", "TEXT", "-c",
-      "CHECK", "-o", "OUT"}, 1, "other settings"
+      "CHECK", "-o", "OUT"}, 1, "; --text must be what it began with"
   };
 
   interrupt (train, 3);
@@ -480,7 +500,15 @@ test_evaluate (void)
           "START", "-t", "TEXT", "-c", "CHECK", "--testset", "WINDOWS",
       "--lambdas=1e-4,1e-2", "--frames=8,1", "-o", "OUT"}, 0, ""
   };
+  static const Case nothing = { {"evaluate", "-m", "MODEL", "-s", "START",
+      "-t", "TEXT", "-c", "CHECK", "--testset", "TRAINED", "-o", "OUT"}, 1,
+  "3 are needed"
+  };
 
+  g_file_set_contents (trained,
+      "{\"windows\": [{\"domain\": \"a\", \"ids\": [1, 2]}]}", -1, NULL);
+  run_case (&nothing);
+  g_unlink (trained);
   write_windows ();
   run_case (&train);
   run_case (&evaluate);
@@ -557,6 +585,7 @@ main (int argc, char **argv)
   make_start ();
   g_test_add_func ("/rdtrain/usage", test_usage);
   g_test_add_func ("/rdtrain/errors", test_errors);
+  g_test_add_func ("/rdtrain/other-vocabulary", test_other_vocabulary);
   g_test_add_func ("/rdtrain/writes", test_writes);
   g_test_add_func ("/rdtrain/windows", test_windows);
   g_test_add_func ("/rdtrain/from-scratch", test_from_scratch);

@@ -6,6 +6,7 @@
 
 #include "codec/training/train-evaluate.h"
 #include "codec/training/entropy-models.h"
+#include "models/model.h"
 #include "tests/support/random-weights.h"
 #include "tests/support/training-fixture.h"
 
@@ -13,18 +14,24 @@
 
 /* ---- codecs ---- */
 
-/* One with states that are not finite from some sequence on. */
+/* One with states that are not finite from some sequence on, or without memory for them. */
 static const RdTrainableClass *whole;
 static RdTrainableClass broken;
 static gint forwards;
+static gboolean no_memory;
 
 static gboolean
 broken_forward (RdTrainablePass * pass, RdTrainableJob * job, GError ** error)
 {
   const gboolean ok = whole->forward (pass, job, error);
 
-  if (g_atomic_int_add (&forwards, -1) <= 0)
-    job->y[5] = NAN;
+  if (g_atomic_int_add (&forwards, -1) > 0)
+    return ok;
+  if (no_memory) {
+    g_set_error_literal (error, ST_MODEL_ERROR, ST_MODEL_ERROR_MEMORY, "none");
+    return FALSE;
+  }
+  job->y[5] = NAN;
   return ok;
 }
 
@@ -118,6 +125,22 @@ test_interrupted (RdTestTraining * f, gconstpointer unused)
   }
 }
 
+/* Interrupted in the validation behind the last step, which is made up for. */
+static void
+test_interrupted_validation (RdTestTraining * f, gconstpointer unused)
+{
+  (void) unused;
+  f->cancel_at = f->options.steps;
+  rd_test_train_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_INTERRUPTED,
+      "rdtrain resume goes on");
+  g_assert_cmpuint (f->validations, ==, 1);
+  g_atomic_int_set (&f->cancel, 0);
+  f->options.resume = TRUE;
+  rd_test_train (f);
+  g_assert_cmpuint (f->reported, ==, 0);
+  g_assert_cmpuint (f->validations, ==, 1);
+}
+
 /* A seed of its own, and of nothing else. */
 static void
 test_seed (RdTestTraining * f, gconstpointer unused)
@@ -202,6 +225,22 @@ test_values (RdTestTraining * f, gconstpointer unused)
   g_assert_cmpfloat (rd_test_train_cost (f->first), ==, before);
 }
 
+/* A name that a header takes only a part of: up to the middle of a character. */
+static void
+test_name (RdTestTraining * f, gconstpointer unused)
+{
+  g_autofree gchar *start = g_strnfill (62, 'a');
+  g_autofree gchar *name = g_strconcat (start, "\303\251", NULL);
+  const StTinyModelOptions options = {.name = name };
+  g_autofree gchar *path = st_tiny_model_temp (&options);
+
+  (void) unused;
+  f->options.model = path;
+  f->options.steps = 2;
+  rd_test_train (f);
+  g_unlink (path);
+}
+
 /* ---- what is refused ---- */
 
 static void
@@ -217,11 +256,11 @@ test_other_settings (RdTestTraining * f, gconstpointer unused)
   rd_test_train_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER,
       "steps=2 ");
   rd_test_train_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER,
-      "steps=3 ");
+      "steps=3; --steps must be what it began with");
   f->options.steps = 2;
   f->options.matrices = RD_TEST_ALL_MATRICES;
   rd_test_train_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER,
-      "matrices=127");
+      "matrices=127; --adapters must be");
   f->options.matrices = 0;
   rd_test_train (f);
   g_assert_cmpuint (f->reported, ==, 0);
@@ -230,8 +269,48 @@ test_other_settings (RdTestTraining * f, gconstpointer unused)
   g_assert_false (rd_train (&f->options, NULL));
   g_unlink (f->checkpoint);
   f->options.values = rd_test_train_files.plain_start;
-  rd_test_train_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_DAMAGED,
+  rd_test_train_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_NO_CHECKPOINT,
       rd_test_train_files.plain_start);
+}
+
+static void
+assert_advice (RdTestTraining * f, gint code, gboolean remove)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (rd_train (&f->options, &error));
+  g_test_message ("%s", error->message);
+  g_assert_error (error, RD_TRAINING_ERROR, code);
+  g_assert_true ((strstr (error->message, "remove it") != NULL) == remove);
+}
+
+/* Only what is a checkpoint may be removed, and only if that is of use. */
+static void
+test_advice (RdTestTraining * f, gconstpointer unused)
+{
+  g_autofree gchar *data = NULL;
+  gsize size;
+
+  (void) unused;
+  f->options.steps = 2;
+  rd_test_train (f);
+  assert_advice (f, RD_TRAINING_ERROR_CHECKPOINT, TRUE);
+  f->options.resume = TRUE;
+  f->options.seed = 6;
+  assert_advice (f, RD_TRAINING_ERROR_OTHER, FALSE);
+  f->options.seed = 5;
+  g_assert_true (g_file_get_contents (f->checkpoint, &data, &size, NULL));
+  data[size - 1] ^= 1;
+  g_file_set_contents (f->checkpoint, data, (gssize) size, NULL);
+  assert_advice (f, RD_TRAINING_ERROR_DAMAGED, TRUE);
+  g_assert_cmpint (g_rename (f->checkpoint, f->other), ==, 0);
+  f->options.values = f->other;
+  assert_advice (f, RD_TRAINING_ERROR_DAMAGED, FALSE);
+  f->options.checkpoint = rd_test_train_files.embedding_start;
+  for (guint i = 0; i < 2; i++) {
+    f->options.resume = i > 0;
+    assert_advice (f, RD_TRAINING_ERROR_NO_CHECKPOINT, FALSE);
+  }
 }
 
 /* Steps go on with the products that they were begun with; what validates is F32 with both. */
@@ -361,6 +440,43 @@ test_diverged (RdTestTraining * f, gconstpointer unused)
   g_assert_true (g_bytes_equal (before, after));
 }
 
+static void
+assert_message (RdTestTraining * f, GQuark domain, gint code,
+    const gchar * start, gboolean kept)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (rd_train (&f->options, &error));
+  g_test_message ("%s", error->message);
+  g_assert_error (error, domain, code);
+  g_assert_true (g_str_has_prefix (error->message, start));
+  g_assert_true (g_str_has_suffix (error->message,
+          "/checkpoint stays as it is") == kept);
+}
+
+/* What failed, where, and whether there is a checkpoint. */
+static void
+test_failures (RdTestTraining * f, gconstpointer unused)
+{
+  const GQuark domain = RD_TRAINING_ERROR;
+  const gint code = RD_TRAINING_ERROR_DIVERGED;
+
+  (void) unused;
+  f->options.steps = 2;
+  rd_test_train (f);
+  f->options.resume = TRUE;
+  f->options.codec_new = broken_new;
+  g_atomic_int_set (&forwards, 0);
+  assert_message (f, domain, code, "validation after step 2: job 0: ", TRUE);
+  g_unlink (f->checkpoint);
+  assert_message (f, domain, code, "validation after step 0: job 0: ", FALSE);
+  no_memory = TRUE;
+  g_atomic_int_set (&forwards, (gint) f->options.held_out * RD_TRAIN_POINTS);
+  assert_message (f, ST_MODEL_ERROR, ST_MODEL_ERROR_MEMORY,
+      "step 1: job 0: none", FALSE);
+  no_memory = FALSE;
+}
+
 int
 main (int argc, char **argv)
 {
@@ -371,14 +487,19 @@ main (int argc, char **argv)
   rd_test_train_add ("/train/learns/weights", GUINT_TO_POINTER (FULL_WEIGHTS),
       test_learns);
   rd_test_train_add ("/train/interrupted", NULL, test_interrupted);
+  rd_test_train_add ("/train/interrupted-validation", NULL,
+      test_interrupted_validation);
   rd_test_train_add ("/train/seed", NULL, test_seed);
   rd_test_train_add ("/train/evaluate", NULL, test_evaluate);
   rd_test_train_add ("/train/values", NULL, test_values);
+  rd_test_train_add ("/train/name", NULL, test_name);
   rd_test_train_add ("/train/products", NULL, test_products);
   rd_test_train_add ("/train/refused/settings", NULL, test_other_settings);
+  rd_test_train_add ("/train/refused/advice", NULL, test_advice);
   rd_test_train_add ("/train/refused/model", NULL, test_other_model);
   rd_test_train_add ("/train/refused/options", NULL, test_bad_options);
   rd_test_train_add ("/train/refused/text", NULL, test_bad_text);
   rd_test_train_add ("/train/diverged", NULL, test_diverged);
+  rd_test_train_add ("/train/failures", NULL, test_failures);
   return rd_test_train_run ();
 }

@@ -416,6 +416,48 @@ test_gradient_prior (gconstpointer data)
   fixture_clear (&f);
 }
 
+/* Of NARROW coefficients, fewer than its layers' hidden values, in a pass for so many tokens. */
+#define NARROW 4
+
+static float *
+narrow_gradient (gsize max_tokens, const float *values, gsize * n)
+{
+  RdScaleModel *model = rd_scale_latent_new (NARROW, priors[1], 3, NULL);
+  RdScalePass *pass = model->klass->pass_new (model, max_tokens, NULL);
+  RdParameters parameters = { 0 };
+  float shift[N * NARROW], d_symbol[N * NARROW] = { 0 };
+  float d_nominal[N * NARROW] = { 0 };
+  RdScaleJob job = {.n = N,.frame = FRAME,.symbol = values,.nominal =
+        values,.level = LEVEL,.noise = TRUE,.seed = 11,.shift = shift
+  };
+  RdScaleGradient g = { LAMBDA, values, d_symbol, d_nominal, NULL };
+
+  model->klass->parameters (model, &parameters);
+  disturb (&parameters);
+  model->klass->stepped (model);
+  g.parameters = g_new0 (float, parameters.n);
+  *n = parameters.n;
+  model->klass->forward (pass, &job);
+  model->klass->backward (pass, &job, &g);
+  model->klass->pass_free (pass);
+  model->klass->free (model);
+  rd_parameters_clear (&parameters);
+  return g.parameters;
+}
+
+/* Room for more tokens changes nothing: there was enough for those that came. */
+static void
+test_narrow (void)
+{
+  g_autofree float *values = st_test_floats (N * NARROW);
+  g_autofree float *just = NULL, *more = NULL;
+  gsize n;
+
+  just = narrow_gradient (N, values, &n);
+  more = narrow_gradient (4 * N, values, &n);
+  g_assert_cmpmem (just, n * sizeof (float), more, n * sizeof (float));
+}
+
 /* At first nothing moves, and latents cost little. */
 static void
 test_start (void)
@@ -533,5 +575,6 @@ main (int argc, char **argv)
   g_test_add_func ("/training/scale/start", test_start);
   g_test_add_func ("/training/scale/order", test_order);
   g_test_add_func ("/training/scale/small", test_small);
+  g_test_add_func ("/training/scale/narrow", test_narrow);
   return g_test_run ();
 }

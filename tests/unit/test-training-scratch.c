@@ -258,6 +258,31 @@ test_interrupted (Fixture * f, gconstpointer unused)
   g_assert_true (g_file_test (checkpoint, G_FILE_TEST_EXISTS));
 }
 
+/* Behind the last step, while the loss is measured: the file is there, and --resume measures again. */
+static void
+test_interrupted_measuring (Fixture * f, gconstpointer unused)
+{
+  g_autoptr (GBytes) whole = NULL;
+  g_autoptr (GBytes) again = NULL;
+  g_autoptr (GError) error = NULL;
+  gchar *data;
+  gsize len;
+
+  (void) unused;
+  f->options.held_out = f->texts;
+  f->stop = STEPS;
+  g_assert_false (rd_scratch_train (&f->options, &error));
+  g_assert_error (error, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_INTERRUPTED);
+  g_assert_nonnull (strstr (error->message, "out.gguf is written"));
+  g_assert_true (g_file_get_contents (f->options.output, &data, &len, NULL));
+  whole = g_bytes_new_take (data, len);
+  g_atomic_int_set (&f->cancel, 0);
+  f->options.resume = TRUE;
+  again = train (f);
+  g_assert_true (g_bytes_equal (whole, again));
+  g_assert_nonnull (strstr (f->told->str, "F16: loss "));
+}
+
 /* Other bits, about the same losses; the file says so, and a checkpoint of it is not gone on with in single precision. */
 static void
 test_products (Fixture * f, gconstpointer unused)
@@ -298,6 +323,9 @@ test_checkpoint (Fixture * f, gconstpointer unused)
   assert_fails (f, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_CHECKPOINT,
       "earlier run");
   f->options.resume = TRUE;
+  f->options.rate = 0.01 + 1e-12;
+  assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER,
+      "rate 0.010000000001");
   f->options.rate = 0.02;
   assert_fails (f, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER, "rate 0.02");
 }
@@ -418,6 +446,7 @@ main (int argc, char **argv)
     {"/training-scratch/grows", test_grows},
     {"/training-scratch/same-bytes", test_same_bytes},
     {"/training-scratch/interrupted", test_interrupted},
+    {"/training-scratch/interrupted-measuring", test_interrupted_measuring},
     {"/training-scratch/products", test_products},
     {"/training-scratch/checkpoint", test_checkpoint},
     {"/training-scratch/number-of-steps", test_number_of_steps},

@@ -226,7 +226,11 @@ test_refused (void)
 
   fresh.state.settings = "tiny model, rank 4";
   assert_read_fails (path, &fresh, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER,
-      "It has\n  " SETTINGS "\nand this training has\n  tiny model, rank 4");
+      "it has rank 2, seed 9 where this one has rank 4, no seed; --rank, "
+      "--seed must be what it began with");
+  fresh.state.settings = "model=tiny rank=2 seed=9";
+  assert_read_fails (path, &fresh, RD_TRAINING_ERROR, RD_TRAINING_ERROR_OTHER,
+      "another kind of training, with\n  " SETTINGS);
   fresh.state.settings = SETTINGS;
 
   rd_parameters_add (&fewer, "blk.0.attn_q.v", fresh.adapters->arena.memory, 3,
