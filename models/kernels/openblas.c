@@ -39,15 +39,14 @@ st_openblas_wanted_core (const gchar * core, gboolean avx2, gboolean avx512)
 }
 
 #if defined (ST_HAVE_X86) && defined (__linux__)
-static const gchar *
-wanted_here (void)
+static gboolean
+has (const StIsa * isa)
 {
-  __builtin_cpu_init ();
-  return st_openblas_wanted_core (openblas_get_corename (),
-      __builtin_cpu_supports ("avx2") && __builtin_cpu_supports ("fma"),
-      __builtin_cpu_supports ("avx512f") && __builtin_cpu_supports ("avx512dq")
-      && __builtin_cpu_supports ("avx512bw")
-      && __builtin_cpu_supports ("avx512vl"));
+  const StIsa *const *supported = st_isa_supported ();
+
+  while (*supported != NULL && *supported != isa)
+    supported++;
+  return *supported != NULL;
 }
 
 /* By its own path: the kernel names a process after the file. Returns if that fails, with what is the matter. The file is the dynamic loader where
@@ -76,7 +75,8 @@ st_openblas_restart (gchar ** argv)
 
   if (g_getenv (VARIABLE) != NULL)
     return;
-  wanted = wanted_here ();
+  wanted = st_openblas_wanted_core (openblas_get_corename (),
+      has (&st_avx2_isa), has (&st_avx512_isa));
   if (wanted == NULL)
     return;
   g_setenv (VARIABLE, wanted, TRUE);
