@@ -22,7 +22,7 @@ typedef struct
 
 struct _RdLatents
 {
-  gsize hidden_size, n_latents;
+  gsize n_latents;
   Dense in[RD_LATENTS_BLOCKS + 1];
   Block blocks[RD_LATENTS_BLOCKS];
   gfloat *values;               /* (n) owned */
@@ -88,7 +88,6 @@ rd_latents_new (const RdLearnedNetworks * networks, gsize d)
   RdLatents *l = g_new0 (RdLatents, 1);
   gboolean good = TRUE;
 
-  l->hidden_size = d;
   l->n_latents = networks->n_latents;
   l->values = g_memdup2 (networks->analysis,
       networks->n_analysis * sizeof (gfloat));

@@ -10,7 +10,6 @@
 G_BEGIN_DECLS
 
 #define RD_SCALAR_STEP 170      /* what the scalar quantiser's steps are wider, 1/256 octave */
-#define RD_N_QUANTISERS 3
 
 /* Matrices for encoders, made when they are first needed. */
 typedef struct
