@@ -21,8 +21,8 @@ rd_coder_new (const RdLearnedModel * model)
   coder->values = g_new (gfloat, d * RD_TRELLIS_ROWS);
   coder->row_symbols = g_new (gint32, d * RD_TRELLIS_ROWS);
   coder->decisions = g_new (gint32, d * RD_TRELLIS_ROWS);
-  if (model->p->networks)
-    coder->networks = rd_network_run_new (model->p->networks, d);
+  if (model->networks)
+    coder->networks = rd_network_run_new (model->networks, d);
   return coder;
 }
 

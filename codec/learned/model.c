@@ -125,6 +125,28 @@ make_matrices (RdLearnedModel * model, guint s, GError ** error)
   return TRUE;
 }
 
+static gboolean
+no_network (GError ** error)
+{
+  g_set_error_literal (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
+      "no memory for the networks of the codec file");
+  return FALSE;
+}
+
+static gboolean
+make_networks (RdLearnedModel * model, GError ** error)
+{
+  const RdLearnedNetworks *networks = model->p->networks;
+
+  if (!networks)
+    return TRUE;
+  model->networks = rd_packed_networks_new (networks);
+  if (networks->n_latents > 0)
+    model->latents = rd_latents_new (networks, model->p->hidden_size);
+  return (model->networks && (networks->n_latents == 0 || model->latents))
+      || no_network (error);
+}
+
 static RdPackedMatrix *
 make_analysis (const RdPackedMatrix * synthesis, guint s, gsize d,
     GError ** error)
@@ -178,15 +200,9 @@ rd_learned_model_new (RdLearnedParameters * parameters, GError ** error)
   for (guint s = 0; s < rd_learned_parameters_n_sets (parameters); s++)
     if (!make_matrices (model, s, error))
       return NULL;
+  if (!make_networks (model, error))
+    return NULL;
   make_costs (model);
-  if (parameters->networks && parameters->networks->n_latents > 0) {
-    model->latents =
-        rd_latents_new (parameters->networks, parameters->hidden_size);
-    if (!model->latents) {
-      no_matrix (parameters->hidden_size, error);
-      return NULL;
-    }
-  }
   return g_steal_pointer (&model);
 }
 
@@ -203,6 +219,7 @@ rd_learned_model_free (RdLearnedModel * model)
   g_mutex_clear (&model->analyses->lock);
   g_free (model->analyses);
   rd_packed_matrix_free (model->readout);
+  rd_packed_networks_free (model->networks);
   rd_latents_free (model->latents);
   rd_tables_free (model->tables);
   rd_learned_parameters_free (model->p);

@@ -4,6 +4,7 @@
 #include "codec/learned/exp2.h"
 #include "codec/learned/latents.h"
 #include "codec/learned/learned.h"
+#include "codec/learned/network-run.h"
 #include "codec/learned/transform.h"
 #include "codec/learned/trellis.h"
 
@@ -26,6 +27,7 @@ struct _RdLearnedModel
   RdAnalyses *analyses;         /* owned; rd_learned_model_analysis() */
   RdPackedMatrix *synthesis[RD_LEARNED_SETS];
   RdPackedMatrix *readout;            /* of set 1, or NULL */
+  RdPackedNetworks *networks;   /* or NULL */
   RdLatents *latents;           /* the encoders' network of a hyper-prior, or NULL */
   gfloat *inverse_scale[RD_LEARNED_SETS];       /* (D) 1 / standard deviations */
   gfloat *bits;                 /* (2, RD_LEARNED_SCALES, RD_TRELLIS_COSTS) lambda times bits of the trellis' tables */

@@ -323,7 +323,8 @@ test_extremes (void)
           t == 1 ? -RD_LEARNED_MAX_SYMBOL : 0;
   for (guint i = 0; i < RD_NETWORK_UNITS; i++)
     n->units[i] = RD_NETWORK_MAX_UNIT;
-  RdNetworkRun *run = rd_network_run_new (n, D);
+  RdPackedNetworks *packed = rd_packed_networks_new (n);
+  RdNetworkRun *run = rd_network_run_new (packed, D);
   rd_network_run_start (run, &context, 127, NULL);
   for (gsize j = 0; j < D; j++)
     rd_network_run_next (run, &context, symbols, j);
@@ -334,6 +335,7 @@ test_extremes (void)
     g_assert_cmpint (run->shift[j * 3 + 2], ==, 0);
   }
   rd_network_run_free (run);
+  rd_packed_networks_free (packed);
 }
 
 /* ---- kernels ---- */
