@@ -75,7 +75,10 @@ rd_coder_set_encoder (RdCoder * coder, guint set, guint level,
 {
   rd_coder_set (coder, set, level, scalar);
   coder->analysis = rd_learned_model_analysis (coder->model, set, error);
-  return coder->analysis != NULL;
+  if (!coder->analysis || coder->n_latents == 0)
+    return coder->analysis != NULL;
+  coder->latents = rd_learned_model_latents (coder->model, error);
+  return coder->latents != NULL;
 }
 
 void
@@ -140,7 +143,7 @@ rd_coder_choose_latents (RdCoder * coder, gsize n)
   features = g_new (gfloat, n * 2 * d);
   z = g_new (gfloat, n * latents);
   scalar_features (coder, n, features);
-  rd_latents_run (coder->model->latents, features, n, coder->level, z);
+  rd_latents_run (coder->latents, features, n, coder->level, z);
   for (guint i = 0; i < latents; i++)
     for (gsize t = 0; t < w; t++) {
       const gfloat value = t < n ? z[t * latents + i] : 0;

@@ -13,6 +13,7 @@ typedef struct
 {
   const RdLearnedModel *model;
   const RdPackedMatrix *analysis;     /* of an encoder's set */
+  const RdLatents *latents;     /* of an encoder's set with latents */
   RdSteps steps;
   guint set, level;             /* of the steps */
   gboolean scalar;
@@ -37,7 +38,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdCoder, rd_coder_free)
 
 /** rd_coder_set: what the next blocks use that are decoded. */
 void rd_coder_set (RdCoder * coder, guint set, guint level, gboolean scalar);
-/** rd_coder_set_encoder: what the next blocks use that are encoded. INPUT error if the set's synthesis has no inverse. */
+/** rd_coder_set_encoder: what the next blocks use that are encoded. INPUT error if the set's synthesis has no inverse, or memory is
+ * short. */
 gboolean rd_coder_set_encoder (RdCoder * coder, guint set, guint level, gboolean scalar, GError ** error);
 
 /** rd_coder_set_rows: places the arrays for a block of @n rows. */

@@ -136,15 +136,10 @@ no_network (GError ** error)
 static gboolean
 make_networks (RdLearnedModel * model, GError ** error)
 {
-  const RdLearnedNetworks *networks = model->p->networks;
-
-  if (!networks)
+  if (!model->p->networks)
     return TRUE;
-  model->networks = rd_packed_networks_new (networks);
-  if (networks->n_latents > 0)
-    model->latents = rd_latents_new (networks, model->p->hidden_size);
-  return (model->networks && (networks->n_latents == 0 || model->latents))
-      || no_network (error);
+  model->networks = rd_packed_networks_new (model->p->networks);
+  return model->networks || no_network (error);
 }
 
 static RdPackedMatrix *
@@ -186,6 +181,23 @@ rd_learned_model_analysis (const RdLearnedModel * model, guint s,
   return matrix;
 }
 
+const RdLatents *
+rd_learned_model_latents (const RdLearnedModel * model, GError ** error)
+{
+  RdAnalyses *analyses = model->analyses;
+  const RdLatents *latents;
+
+  g_mutex_lock (&analyses->lock);
+  if (!analyses->latents)
+    analyses->latents =
+        rd_latents_new (model->p->networks, model->p->hidden_size);
+  latents = analyses->latents;
+  g_mutex_unlock (&analyses->lock);
+  if (!latents)
+    no_network (error);
+  return latents;
+}
+
 RdLearnedModel *
 rd_learned_model_new (RdLearnedParameters * parameters, GError ** error)
 {
@@ -216,11 +228,11 @@ rd_learned_model_free (RdLearnedModel * model)
     rd_packed_matrix_free (model->synthesis[s]);
     g_free (model->inverse_scale[s]);
   }
+  rd_latents_free (model->analyses->latents);
   g_mutex_clear (&model->analyses->lock);
   g_free (model->analyses);
   rd_packed_matrix_free (model->readout);
   rd_packed_networks_free (model->networks);
-  rd_latents_free (model->latents);
   rd_tables_free (model->tables);
   rd_learned_parameters_free (model->p);
   g_free (model->bits);

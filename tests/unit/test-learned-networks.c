@@ -1,6 +1,6 @@
 /* Networks in codec files: what is read is what was written, what is wrong gets an error that names file and key, and sums have room for any input. */
+#include "codec/learned/coder.h"
 #include "codec/learned/instruction-set.h"
-#include "codec/learned/network-run.h"
 #include "models/gguf/gguf-writer.h"
 #include "tests/support/learned-tools.h"
 
@@ -338,6 +338,35 @@ test_extremes (void)
   rd_packed_networks_free (packed);
 }
 
+/* ---- what those who code share ---- */
+
+/* Nobody packs weights of his own, and decoders do not make the encoders' network. */
+static void
+test_shared (void)
+{
+  g_autoptr (RdLearnedParameters) p = make_latents ();
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *path = rd_test_save (p);
+  const RdLearnedModel *model = rd_learned_model_open (path, &error);
+  RdCoder *encoder, *decoder;
+
+  g_assert_no_error (error);
+  encoder = rd_coder_new (model);
+  decoder = rd_coder_new (model);
+  g_assert_true (encoder->networks->panels == model->networks->panels);
+  g_assert_true (decoder->networks->panels == model->networks->panels);
+  rd_coder_set (decoder, 0, 64, TRUE);
+  g_assert_cmpuint (decoder->n_latents, ==, LATENTS);
+  g_assert_null (model->analyses->latents);
+  g_assert_true (rd_coder_set_encoder (encoder, 0, 64, TRUE, &error));
+  g_assert_nonnull (encoder->latents);
+  g_assert_true (encoder->latents == model->analyses->latents);
+  rd_coder_free (encoder);
+  rd_coder_free (decoder);
+  rd_learned_model_close (model);
+  g_unlink (path);
+}
+
 /* ---- kernels ---- */
 
 /* Weights and inputs as large as files and layers have them, but for sums that pass 32 bits. */
@@ -402,6 +431,7 @@ main (int argc, char **argv)
   g_test_add_func ("/learned/networks/wrong-analysis", test_wrong_analysis);
   g_test_add_func ("/learned/networks/wrong-shapes", test_wrong_shapes);
   g_test_add_func ("/learned/networks/extremes", test_extremes);
+  g_test_add_func ("/learned/networks/shared", test_shared);
   g_test_add_func ("/learned/networks/kernels", test_kernels);
   return g_test_run ();
 }
