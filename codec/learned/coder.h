@@ -46,7 +46,8 @@ gboolean rd_coder_set_encoder (RdCoder * coder, guint set, guint level, gboolean
 void rd_coder_set_rows (RdCoder * coder, gsize n);
 /** rd_coder_latent_tables: those of the latents of @n rows. */
 void rd_coder_latent_tables (RdCoder * coder, gsize n);
-/** rd_coder_choose_latents: an encoder's, for the symbols of @n rows. */
+/** rd_coder_choose_latents: an encoder's, from what the scalar quantiser would make of @n rows: their coefficients, modes (in the symbols) and offsets (in
+ * the context) are set, steps are those of the coder's set and level. */
 void rd_coder_choose_latents (RdCoder * coder, gsize n);
 /** rd_coder_start, rd_coder_next: tables of coefficient @j, from symbols of those before it. j = 0, 1, 2, ... */
 void rd_coder_start (RdCoder * coder);
