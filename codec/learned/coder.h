@@ -28,8 +28,13 @@ typedef struct
   gfloat *coefficients;         /* (n, D) of an encoder, (D, w) of a decoder */
   gfloat *rows;                 /* (RD_BLOCK_ROWS, D) */
   gfloat *values;               /* (D, RD_TRELLIS_ROWS) coefficients of some rows in steps */
-  gint32 *row_symbols;          /* (D, RD_TRELLIS_ROWS) */
+  gint32 *row_symbols;          /* (D, RD_TRELLIS_ROWS) or, for latents, those of one row */
   gint32 *decisions;            /* of the trellis */
+  /* Of an encoder with latents: */
+  RdSteps scalar_steps;         /* of the same set and level, for the scalar quantiser */
+  gboolean have_scalar_steps;
+  gfloat *features;             /* (RD_BLOCK_ROWS, 2 D) */
+  gfloat *latent_values;        /* (RD_BLOCK_ROWS, L) */
 } RdCoder;
 
 RdCoder *rd_coder_new (const RdLearnedModel * model);
