@@ -43,24 +43,31 @@ make (void)
   return p;
 }
 
-/* With latents in place of groups. */
+/* With @n latents in place of groups. */
 static RdLearnedParameters *
-make_latents (void)
+make_latents_of (guint n, const guint16 cumulative[5])
 {
-  const RdNetworkLayer layers[] = { {.inputs = LATENTS,.outputs = WIDTH,.shift =
-          4}, {.inputs = WIDTH,.outputs = D,.shift = 12}
+  const RdNetworkLayer layers[] = { {.inputs = n,.outputs = WIDTH,.shift = 4},
+  {.inputs = WIDTH,.outputs = D,.shift = 12}
   };
-  static const guint16 cumulative[] = { 0, 1000, 16000, 16200, 16384 };
   RdLearnedParameters *p = rd_test_parameters (D, RD_SIDE_INFO_NONE, 1);
 
   p->networks = rd_learned_networks_new ("hyperprior-any", 0, layers, 2);
   fill (p->networks);
-  for (guint i = 0; i < LATENTS; i++)
+  for (guint i = 0; i < n; i++)
     p->networks->latents[i] = (RdLearnedTable) {
-    -1, 3, 1, g_memdup2 (cumulative, sizeof cumulative)};
+    -1, 3, 1, g_memdup2 (cumulative, 5 * sizeof *cumulative)};
   for (gsize i = 0; i < p->networks->n_analysis; i++)
     p->networks->analysis[i] = (gfloat) (i * 31 % 17) / 64 - 0.125f;
   return p;
+}
+
+static RdLearnedParameters *
+make_latents (void)
+{
+  static const guint16 cumulative[] = { 0, 1000, 16000, 16200, 16384 };
+
+  return make_latents_of (LATENTS, cumulative);
 }
 
 static void
@@ -338,6 +345,42 @@ test_extremes (void)
   rd_packed_networks_free (packed);
 }
 
+/* ---- sizes ---- */
+
+/* As many latents as there can be, all far beyond their tables: payloads are larger than values alone could make them, and not above the bound. */
+static void
+test_bound (void)
+{
+  static const guint16 cumulative[] = { 0, 1, 16382, 16383, 16384 };
+  static const gsize sizes[] = { 1, 7, 64, 65 };
+  const guint latents = RD_NETWORK_MAX_LATENTS;
+  g_autoptr (RdLearnedParameters) p = make_latents_of (latents, cumulative);
+  g_autofree gfloat *x = rd_test_rows (65, D, 1);
+  const RdSettings settings = {.quality = 50 };
+  gfloat *end = p->networks->analysis + p->networks->n_analysis;
+  g_autoptr (RdCodec) codec = NULL;
+  g_autofree gchar *path = NULL;
+
+  memset (p->networks->analysis, 0, p->networks->n_analysis * sizeof *end);
+  /* the last layer's bias; its slope follows */
+  for (guint i = 0; i < latents; i++)
+    end[(gint) i - 2 * (gint) latents] = RD_NETWORK_LATENT_MAX;
+  path = rd_test_save (p);
+  codec = rd_codec_new (path, D, NULL);
+  rd_codec_set (codec, &settings);
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    g_autoptr (GByteArray) out = g_byte_array_new ();
+    const RdRows rows = {.n = sizes[i] };
+    gboolean packed;
+
+    g_assert_true (rd_codec_encode (codec, &rows, x, FALSE, out, &packed,
+            NULL));
+    g_assert_cmpuint (out->len, >, 64 + sizes[i] * 8 * (D + 4));
+    g_assert_cmpuint (out->len, <=, rd_codec_bound (codec, sizes[i]));
+  }
+  g_unlink (path);
+}
+
 /* ---- what those who code share ---- */
 
 /* Nobody packs weights of his own, and decoders do not make the encoders' network. */
@@ -431,6 +474,7 @@ main (int argc, char **argv)
   g_test_add_func ("/learned/networks/wrong-analysis", test_wrong_analysis);
   g_test_add_func ("/learned/networks/wrong-shapes", test_wrong_shapes);
   g_test_add_func ("/learned/networks/extremes", test_extremes);
+  g_test_add_func ("/learned/networks/bound", test_bound);
   g_test_add_func ("/learned/networks/shared", test_shared);
   g_test_add_func ("/learned/networks/kernels", test_kernels);
   return g_test_run ();
