@@ -12,11 +12,18 @@ typedef struct
 } Entry;
 
 static gboolean
+same_time (const struct timespec *a, const struct timespec *b)
+{
+  return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Whoever copies a file may set the time of modification, but not that of the last change. */
+static gboolean
 same_file (const struct stat *a, const struct stat *b)
 {
   return a->st_dev == b->st_dev && a->st_ino == b->st_ino
-      && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec
-      && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+      && a->st_size == b->st_size && same_time (&a->st_mtim, &b->st_mtim)
+      && same_time (&a->st_ctim, &b->st_ctim);
 }
 
 static Entry *

@@ -13,8 +13,8 @@ typedef struct
   GSList *entries;
 } RdFileCache;
 
-/** rd_file_cache_open: the object of the file at @path, the same as that of other holders as long as path, device, inode, time of modification and
- * size are the same; otherwise, and first, what load() gives. Give it back with rd_file_cache_close(). NULL after an error of load(). */
+/** rd_file_cache_open: the object of the file at @path, the same as that of other holders as long as path, device, inode, size and the times of modification
+ * and of the last change are the same; otherwise, and first, what load() gives. Give it back with rd_file_cache_close(). NULL after an error of load(). */
 gpointer rd_file_cache_open (RdFileCache * cache, const gchar * path, GError ** error);
 
 /** rd_file_cache_close: takes back an @object; with the last one that was given out it is freed. */

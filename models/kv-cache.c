@@ -1,5 +1,4 @@
 #include "models/kv-cache.h"
-#include "models/family.h"
 
 #include <errno.h>
 #include <string.h>
@@ -80,8 +79,7 @@ st_kv_cache_new (StModel * model, guint context_size, StType type,
         traits != NULL ? traits->name : "(unknown)");
     return NULL;
   }
-  if (config->family->positions)
-    capacity = MIN (capacity, config->context_length);
+  capacity = MIN (capacity, st_model_max_positions (model));
   if (capacity > G_MAXINT32) {
     g_set_error (error, ST_MODEL_ERROR, ST_MODEL_ERROR_CONTEXT,
         "a context of %u positions is too large", capacity);

@@ -218,6 +218,13 @@ st_model_weights (const StModel * model)
 }
 
 guint
+st_model_max_positions (const StModel * model)
+{
+  return model->config.family->positions ? model->config.context_length :
+      G_MAXUINT;
+}
+
+guint
 st_model_first_block (const StModel * model)
 {
   return model->weights.first_block;

@@ -79,13 +79,15 @@ StGguf *st_model_gguf (const StModel * model);
 /** Blocks of the range. */
 guint st_model_first_block (const StModel * model);
 guint st_model_n_layers (const StModel * model);
+/** Positions that the model has at most: those that were learned; G_MAXUINT where they are computed, whatever it was trained for. */
+guint st_model_max_positions (const StModel * model);
 /** Bytes of the tensors this range uses, in the file's own types. */
 guint64 st_model_used_bytes (const StModel * model);
 
 /** StKvCache: keys and values of one session for the range's blocks; memory grows with the positions stored. */
 typedef struct _StKvCache StKvCache;
-/** @type ST_TYPE_F32 or ST_TYPE_F16; @context_size positions at most (0 = the model's trained context; one with learned positions never has
- * more than those). */
+/** @type ST_TYPE_F32 or ST_TYPE_F16; @context_size positions at most (0 = the model's trained context), and no more than
+ * st_model_max_positions(). */
 StKvCache *st_kv_cache_new (StModel * model, guint context_size, StType type, GError ** error);
 void st_kv_cache_free (StKvCache * cache);
 guint st_kv_cache_length (const StKvCache * cache);

@@ -21,8 +21,8 @@ rd_coder_new (const RdLearnedModel * model)
   coder->values = g_new (gfloat, d * RD_TRELLIS_ROWS);
   coder->row_symbols = g_new (gint32, d * RD_TRELLIS_ROWS);
   coder->decisions = g_new (gint32, d * RD_TRELLIS_ROWS);
-  if (model->p->networks)
-    coder->networks = rd_network_run_new (model->p->networks, d);
+  if (model->networks)
+    coder->networks = rd_network_run_new (model->networks, d);
   return coder;
 }
 
@@ -41,6 +41,10 @@ rd_coder_free (RdCoder * coder)
   g_free (coder->values);
   g_free (coder->row_symbols);
   g_free (coder->decisions);
+  g_free (coder->scalar_steps.log_step);
+  g_free (coder->scalar_steps.base);
+  g_free (coder->features);
+  g_free (coder->latent_values);
   g_free (coder);
 }
 
@@ -54,6 +58,7 @@ rd_coder_set (RdCoder * coder, guint set, guint level, gboolean scalar)
       && coder->scalar == scalar)
     return;
   coder->have_steps = TRUE;
+  coder->have_scalar_steps = FALSE;
   coder->set = set;
   coder->level = level;
   coder->scalar = scalar;
@@ -69,13 +74,29 @@ rd_coder_set (RdCoder * coder, guint set, guint level, gboolean scalar)
   coder->n_latents = c->shift ? model->p->networks->n_latents : 0;
 }
 
+static gboolean
+prepare_latents (RdCoder * coder, GError ** error)
+{
+  const gsize d = coder->model->p->hidden_size;
+
+  coder->latents = rd_learned_model_latents (coder->model, error);
+  if (!coder->features) {
+    coder->scalar_steps.log_step = g_new (gint32, d);
+    coder->scalar_steps.base = g_new (gint32, d);
+    coder->features = g_new (gfloat, RD_BLOCK_ROWS * 2 * d);
+    coder->latent_values = g_new (gfloat, RD_BLOCK_ROWS * coder->n_latents);
+  }
+  return coder->latents != NULL;
+}
+
 gboolean
 rd_coder_set_encoder (RdCoder * coder, guint set, guint level,
     gboolean scalar, GError ** error)
 {
   rd_coder_set (coder, set, level, scalar);
   coder->analysis = rd_learned_model_analysis (coder->model, set, error);
-  return coder->analysis != NULL;
+  return coder->analysis != NULL
+      && (coder->n_latents == 0 || prepare_latents (coder, error));
 }
 
 void
@@ -99,48 +120,59 @@ rd_coder_latent_tables (RdCoder * coder, gsize n)
           RD_TABLE_PADDING;
 }
 
-/* Features of the encoder's rows as the scalar quantiser would have them, whatever quantiser codes them: networks were trained on those. (n, 2 D) */
-static void
-scalar_features (RdCoder * coder, gsize n, gfloat * features)
+/* Steps of the scalar quantiser, whatever quantiser codes the block. */
+static const RdSteps *
+scalar_steps (RdCoder * coder)
 {
-  const gsize d = coder->model->p->hidden_size, w = coder->context.n;
-  g_autofree gint32 *log_step = g_new (gint32, d), *base = g_new (gint32, d);
-  g_autofree gint32 *symbols = g_new0 (gint32, d * w);
-  RdSteps steps = {.log_step = log_step,.base = base };
-  RdContext context = coder->context;
+  if (coder->scalar)
+    return &coder->steps;
+  if (!coder->have_scalar_steps)
+    rd_steps_set (&coder->scalar_steps, coder->model, coder->set,
+        coder->level, TRUE);
+  coder->have_scalar_steps = TRUE;
+  return &coder->scalar_steps;
+}
 
-  rd_steps_set (&steps, coder->model, coder->set, coder->level, TRUE);
-  context.scalar = TRUE;
-  context.base = base;
+/* Features of the encoder's rows as the scalar quantiser would have them: networks were trained on those. */
+static void
+scalar_features (RdCoder * coder, gsize n)
+{
+  const gsize d = coder->model->p->hidden_size;
+  const RdSteps *steps = scalar_steps (coder);
+  gint32 *symbols = coder->row_symbols;
+  RdContext row = coder->context;
+
+  row.n = 1;
+  row.scalar = TRUE;
+  row.base = steps->base;
   for (gsize t = 0; t < n; t++) {
-    if (coder->symbols[t] > (gint32) coder->model->p->n_constants)
-      continue;
-    for (gsize j = 0; j < d; j++) {
-      const gfloat value = coder->coefficients[t * d + j]
-          * rd_exp2_step (-(log_step[j] + context.offset[t]));
+    const gboolean raw =
+        coder->symbols[t] > (gint32) coder->model->p->n_constants;
 
-      symbols[j * w + t] = (gint32) lrintf (CLAMP (value,
-              -RD_NETWORK_SYMBOL_MAX, RD_NETWORK_SYMBOL_MAX));
+    row.offset[0] = coder->context.offset[t];
+    for (gsize j = 0; j < d; j++) {
+      const gfloat value = raw ? 0 : coder->coefficients[t * d + j]
+          * rd_exp2_step (-(steps->log_step[j] + row.offset[0]));
+
+      symbols[j] = (gint32) lrintf (CLAMP (value, -RD_NETWORK_SYMBOL_MAX,
+              RD_NETWORK_SYMBOL_MAX));
     }
+    rd_network_run_features (coder->networks, &row, symbols, 0,
+        coder->features + t * 2 * d);
   }
-  for (gsize t = 0; t < n; t++)
-    rd_network_run_features (coder->networks, &context, symbols, t,
-        features + t * 2 * d);
 }
 
 void
 rd_coder_choose_latents (RdCoder * coder, gsize n)
 {
-  const gsize d = coder->model->p->hidden_size, w = coder->context.n;
+  const gsize w = coder->context.n;
   const guint latents = coder->n_latents;
-  g_autofree gfloat *features = NULL, *z = NULL;
+  gfloat *z = coder->latent_values;
 
   if (latents == 0)
     return;
-  features = g_new (gfloat, n * 2 * d);
-  z = g_new (gfloat, n * latents);
-  scalar_features (coder, n, features);
-  rd_latents_run (coder->model->latents, features, n, coder->level, z);
+  scalar_features (coder, n);
+  rd_latents_run (coder->latents, coder->features, n, coder->level, z);
   for (guint i = 0; i < latents; i++)
     for (gsize t = 0; t < w; t++) {
       const gfloat value = t < n ? z[t * latents + i] : 0;

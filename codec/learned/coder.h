@@ -13,6 +13,7 @@ typedef struct
 {
   const RdLearnedModel *model;
   const RdPackedMatrix *analysis;     /* of an encoder's set */
+  const RdLatents *latents;     /* of an encoder's set with latents */
   RdSteps steps;
   guint set, level;             /* of the steps */
   gboolean scalar;
@@ -27,8 +28,13 @@ typedef struct
   gfloat *coefficients;         /* (n, D) of an encoder, (D, w) of a decoder */
   gfloat *rows;                 /* (RD_BLOCK_ROWS, D) */
   gfloat *values;               /* (D, RD_TRELLIS_ROWS) coefficients of some rows in steps */
-  gint32 *row_symbols;          /* (D, RD_TRELLIS_ROWS) */
+  gint32 *row_symbols;          /* (D, RD_TRELLIS_ROWS) or, for latents, those of one row */
   gint32 *decisions;            /* of the trellis */
+  /* Of an encoder with latents: */
+  RdSteps scalar_steps;         /* of the same set and level, for the scalar quantiser */
+  gboolean have_scalar_steps;
+  gfloat *features;             /* (RD_BLOCK_ROWS, 2 D) */
+  gfloat *latent_values;        /* (RD_BLOCK_ROWS, L) */
 } RdCoder;
 
 RdCoder *rd_coder_new (const RdLearnedModel * model);
@@ -37,14 +43,16 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdCoder, rd_coder_free)
 
 /** rd_coder_set: what the next blocks use that are decoded. */
 void rd_coder_set (RdCoder * coder, guint set, guint level, gboolean scalar);
-/** rd_coder_set_encoder: what the next blocks use that are encoded. INPUT error if the set's synthesis has no inverse. */
+/** rd_coder_set_encoder: what the next blocks use that are encoded. INPUT error if the set's synthesis has no inverse, or memory is
+ * short. */
 gboolean rd_coder_set_encoder (RdCoder * coder, guint set, guint level, gboolean scalar, GError ** error);
 
 /** rd_coder_set_rows: places the arrays for a block of @n rows. */
 void rd_coder_set_rows (RdCoder * coder, gsize n);
 /** rd_coder_latent_tables: those of the latents of @n rows. */
 void rd_coder_latent_tables (RdCoder * coder, gsize n);
-/** rd_coder_choose_latents: an encoder's, for the symbols of @n rows. */
+/** rd_coder_choose_latents: an encoder's, from what the scalar quantiser would make of @n rows: their coefficients, modes (in the symbols) and offsets (in
+ * the context) are set, steps are those of the coder's set and level. */
 void rd_coder_choose_latents (RdCoder * coder, gsize n);
 /** rd_coder_start, rd_coder_next: tables of coefficient @j, from symbols of those before it. j = 0, 1, 2, ... */
 void rd_coder_start (RdCoder * coder);

@@ -278,7 +278,7 @@ multiply_pairs (const gint16 * weights, gint32 pair)
 #elif RD_VECTOR_BYTES == 32
   return (IntVec) _mm256_madd_epi16 (_mm256_loadu_si256 ((const __m256i *)
           weights), (__m256i) x);
-#elif defined (__SSE2__)
+#elif defined (RD_RANS_X86)
   return (IntVec) _mm_madd_epi16 (_mm_loadu_si128 ((const __m128i *) weights),
       (__m128i) x);
 #else

@@ -22,10 +22,9 @@ typedef struct
 
 struct _RdLatents
 {
-  gsize hidden_size, n_latents;
+  gsize n_latents;
   Dense in[RD_LATENTS_BLOCKS + 1];
   Block blocks[RD_LATENTS_BLOCKS];
-  gfloat *values;               /* (n) owned */
 };
 
 static gsize
@@ -86,13 +85,10 @@ RdLatents *
 rd_latents_new (const RdLearnedNetworks * networks, gsize d)
 {
   RdLatents *l = g_new0 (RdLatents, 1);
+  const gfloat *at = networks->analysis;
   gboolean good = TRUE;
 
-  l->hidden_size = d;
   l->n_latents = networks->n_latents;
-  l->values = g_memdup2 (networks->analysis,
-      networks->n_analysis * sizeof (gfloat));
-  const gfloat *at = l->values;
   for (guint i = 0; i <= RD_LATENTS_BLOCKS && good; i++) {
     const gsize w = i < RD_LATENTS_BLOCKS ? rd_latents_width (d, i + 1) :
         l->n_latents;
@@ -123,7 +119,6 @@ rd_latents_free (RdLatents * l)
     for (guint k = 0; k < G_N_ELEMENTS (layers); k++)
       rd_packed_matrix_free (layers[k]->matrix);
   }
-  g_free (l->values);
   g_free (l);
 }
 

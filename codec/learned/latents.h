@@ -31,7 +31,7 @@ gsize rd_latents_n_values (gsize d, gsize n_latents);
 /** RdLatents: the network made ready; immutable. */
 typedef struct _RdLatents RdLatents;
 
-/** rd_latents_new: of @networks with latents. NULL if there is no memory. */
+/** rd_latents_new: of @networks with latents, which outlive it. NULL if there is no memory. */
 RdLatents *rd_latents_new (const RdLearnedNetworks * networks, gsize d);
 void rd_latents_free (RdLatents * latents);
 

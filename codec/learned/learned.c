@@ -64,7 +64,14 @@ learned_info (const RdCodec * codec)
 static gsize
 learned_bound (const RdCodec * codec, gsize n)
 {
-  return n > RD_LEARNED_MAX_ROWS ? 0 : 64 + n * 8 * (codec->hidden_size + 4);
+  const LearnedCodec *self = (const LearnedCodec *) codec;
+  const RdLearnedNetworks *networks = self->model->p->networks;
+  gsize row = (gsize) codec->hidden_size + 4, bound;
+
+  if (networks)
+    row += networks->n_latents;
+  return n <= RD_LEARNED_MAX_ROWS && g_size_checked_mul (&bound, n, 8 * row)
+      && g_size_checked_add (&bound, bound, 64) ? bound : 0;
 }
 
 static gboolean

@@ -125,6 +125,23 @@ make_matrices (RdLearnedModel * model, guint s, GError ** error)
   return TRUE;
 }
 
+static gboolean
+no_network (GError ** error)
+{
+  g_set_error_literal (error, RD_CODEC_ERROR, RD_CODEC_ERROR_INPUT,
+      "no memory for the networks of the codec file");
+  return FALSE;
+}
+
+static gboolean
+make_networks (RdLearnedModel * model, GError ** error)
+{
+  if (!model->p->networks)
+    return TRUE;
+  model->networks = rd_packed_networks_new (model->p->networks);
+  return model->networks || no_network (error);
+}
+
 static RdPackedMatrix *
 make_analysis (const RdPackedMatrix * synthesis, guint s, gsize d,
     GError ** error)
@@ -164,6 +181,23 @@ rd_learned_model_analysis (const RdLearnedModel * model, guint s,
   return matrix;
 }
 
+const RdLatents *
+rd_learned_model_latents (const RdLearnedModel * model, GError ** error)
+{
+  RdAnalyses *analyses = model->analyses;
+  const RdLatents *latents;
+
+  g_mutex_lock (&analyses->lock);
+  if (!analyses->latents)
+    analyses->latents =
+        rd_latents_new (model->p->networks, model->p->hidden_size);
+  latents = analyses->latents;
+  g_mutex_unlock (&analyses->lock);
+  if (!latents)
+    no_network (error);
+  return latents;
+}
+
 RdLearnedModel *
 rd_learned_model_new (RdLearnedParameters * parameters, GError ** error)
 {
@@ -178,15 +212,9 @@ rd_learned_model_new (RdLearnedParameters * parameters, GError ** error)
   for (guint s = 0; s < rd_learned_parameters_n_sets (parameters); s++)
     if (!make_matrices (model, s, error))
       return NULL;
+  if (!make_networks (model, error))
+    return NULL;
   make_costs (model);
-  if (parameters->networks && parameters->networks->n_latents > 0) {
-    model->latents =
-        rd_latents_new (parameters->networks, parameters->hidden_size);
-    if (!model->latents) {
-      no_matrix (parameters->hidden_size, error);
-      return NULL;
-    }
-  }
   return g_steal_pointer (&model);
 }
 
@@ -200,10 +228,11 @@ rd_learned_model_free (RdLearnedModel * model)
     rd_packed_matrix_free (model->synthesis[s]);
     g_free (model->inverse_scale[s]);
   }
+  rd_latents_free (model->analyses->latents);
   g_mutex_clear (&model->analyses->lock);
   g_free (model->analyses);
   rd_packed_matrix_free (model->readout);
-  rd_latents_free (model->latents);
+  rd_packed_networks_free (model->networks);
   rd_tables_free (model->tables);
   rd_learned_parameters_free (model->p);
   g_free (model->bits);

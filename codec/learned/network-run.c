@@ -15,7 +15,8 @@ pad (gsize n)
   return (n + RD_NETWORK_COLS - 1) / RD_NETWORK_COLS * RD_NETWORK_COLS;
 }
 
-static void
+/* FALSE if there is no memory. */
+static gboolean
 pack (const RdNetworkLayer * layer, RdNetworkPanels * panels)
 {
   const gsize line = 2 * RD_NETWORK_COLS;
@@ -23,7 +24,9 @@ pack (const RdNetworkLayer * layer, RdNetworkPanels * panels)
   panels->layer = layer;
   panels->n_pairs = ((gsize) layer->inputs + 1) / 2;
   panels->width = pad (layer->outputs);
-  panels->weights = g_new0 (gint16, 2 * panels->n_pairs * panels->width);
+  panels->weights = g_try_new0 (gint16, 2 * panels->n_pairs * panels->width);
+  if (!panels->weights)
+    return FALSE;
   for (gsize o = 0; o < layer->outputs; o++) {
     gint16 *panel = panels->weights
         + o / RD_NETWORK_COLS * panels->n_pairs * line
@@ -32,22 +35,49 @@ pack (const RdNetworkLayer * layer, RdNetworkPanels * panels)
     for (gsize i = 0; i < layer->inputs; i++)
       panel[i / 2 * line + i % 2] = layer->weights[o * layer->inputs + i];
   }
+  return TRUE;
+}
+
+RdPackedNetworks *
+rd_packed_networks_new (const RdLearnedNetworks * networks)
+{
+  RdPackedNetworks *packed = g_new0 (RdPackedNetworks, 1);
+
+  packed->networks = networks;
+  packed->panels = g_new0 (RdNetworkPanels, networks->n_layers);
+  for (guint i = 0; i < networks->n_layers; i++) {
+    if (!pack (&networks->layers[i], &packed->panels[i])) {
+      rd_packed_networks_free (packed);
+      return NULL;
+    }
+  }
+  return packed;
+}
+
+void
+rd_packed_networks_free (RdPackedNetworks * packed)
+{
+  if (!packed)
+    return;
+  for (guint i = 0; i < packed->networks->n_layers; i++)
+    g_free (packed->panels[i].weights);
+  g_free (packed->panels);
+  g_free (packed);
 }
 
 RdNetworkRun *
-rd_network_run_new (const RdLearnedNetworks * networks, gsize d)
+rd_network_run_new (const RdPackedNetworks * packed, gsize d)
 {
+  const RdLearnedNetworks *networks = packed->networks;
   RdNetworkRun *run = g_new0 (RdNetworkRun, 1);
   gsize width = networks->n_latents > 0 ? 2 * d : 0;
 
   run->networks = networks;
   run->hidden_size = d;
-  run->panels = g_new (RdNetworkPanels, networks->n_layers);
-  for (guint i = 0; i < networks->n_layers; i++) {
-    pack (&networks->layers[i], &run->panels[i]);
+  run->panels = packed->panels;
+  for (guint i = 0; i < networks->n_layers; i++)
     width = MAX (width, MAX (networks->layers[i].inputs,
             networks->layers[i].outputs));
-  }
   run->width = pad (width);
   run->sums = g_new (gint32, RD_BLOCK_ROWS * run->width);
   run->outputs = g_new (gint32, RD_BLOCK_ROWS * run->width);
@@ -62,9 +92,6 @@ rd_network_run_free (RdNetworkRun * run)
 {
   if (!run)
     return;
-  for (guint i = 0; i < run->networks->n_layers; i++)
-    g_free (run->panels[i].weights);
-  g_free (run->panels);
   g_free (run->sums);
   g_free (run->outputs);
   for (guint i = 0; i < 2; i++)

@@ -14,11 +14,22 @@ typedef struct
   gint16 *weights;              /* (width / RD_NETWORK_COLS, n_pairs, RD_NETWORK_COLS, 2) owned */
 } RdNetworkPanels;
 
-/** RdNetworkRun: scratch of one thread, and the weights; rows are those of a context. */
+/** RdPackedNetworks: the layers of networks. Immutable. */
 typedef struct
 {
   const RdLearnedNetworks *networks;
-  RdNetworkPanels *panels;      /* (n_layers) */
+  RdNetworkPanels *panels;      /* (n_layers) owned */
+} RdPackedNetworks;
+
+/** rd_packed_networks_new: of @networks, checked, which outlive it. NULL if there is no memory. */
+RdPackedNetworks *rd_packed_networks_new (const RdLearnedNetworks * networks);
+void rd_packed_networks_free (RdPackedNetworks * packed);
+
+/** RdNetworkRun: scratch of one thread; rows are those of a context. */
+typedef struct
+{
+  const RdLearnedNetworks *networks;
+  const RdNetworkPanels *panels;        /* (n_layers) */
   gsize hidden_size;
   guint level;
   guint group;                  /* whose scales come next */
@@ -29,8 +40,8 @@ typedef struct
   gint32 *shift;                /* (D, n) 1/256 octave */
 } RdNetworkRun;
 
-/** rd_network_run_new: @networks, checked, outlive it. */
-RdNetworkRun *rd_network_run_new (const RdLearnedNetworks * networks, gsize d);
+/** rd_network_run_new: @packed outlives it. */
+RdNetworkRun *rd_network_run_new (const RdPackedNetworks * packed, gsize d);
 void rd_network_run_free (RdNetworkRun * run);
 
 /** rd_network_run_start: for the rows of @context, at @level, with their @latents (n_latents, n), if any. */

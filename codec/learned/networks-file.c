@@ -142,11 +142,8 @@ static gboolean
 check_sizes (const StGguf * gguf, const gchar * entropy,
     const RdNetworkLayer * layers, guint n_layers, GError ** error)
 {
-  gsize total = 0;
-
-  for (guint i = 0; i < n_layers; i++)
-    total += (gsize) layers[i].inputs * layers[i].outputs;
-  if (total != st_gguf_array_length (gguf, RD_KEY_NETWORK_WEIGHTS))
+  if (rd_network_layers_weights (layers, n_layers)
+      != st_gguf_array_length (gguf, RD_KEY_NETWORK_WEIGHTS))
     return fail (error, RD_KEY_NETWORK_WEIGHTS,
         "has not as many numbers as the layers");
   return !g_str_has_prefix (entropy, RD_NETWORKS_HYPERPRIOR)

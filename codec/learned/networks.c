@@ -23,20 +23,34 @@ make_latents (RdLearnedNetworks * n)
   return n->analysis != NULL;
 }
 
+/* Up to 2^36, which is more than a gsize of 32 bits holds. */
+guint64
+rd_network_layers_weights (const RdNetworkLayer * layers, guint n_layers)
+{
+  guint64 total = 0;
+
+  for (guint i = 0; i < n_layers; i++)
+    total += (guint64) layers[i].inputs * layers[i].outputs;
+  return total;
+}
+
 RdLearnedNetworks *
 rd_learned_networks_new (const gchar * entropy, guint set,
     const RdNetworkLayer * layers, guint n_layers)
 {
   g_autoptr (RdLearnedNetworks) networks = g_new0 (RdLearnedNetworks, 1);
+  const guint64 n_weights = rd_network_layers_weights (layers, n_layers);
   gsize weights = 0, biases = 0;
 
+  /* files are read into as many integers of 32 bits */
+  if (n_weights > G_MAXSIZE / sizeof (gint32))
+    return NULL;
   for (guint i = 0; i < n_layers; i++) {
     const guint inputs = layers[i].inputs, outputs = layers[i].outputs;
 
     if (inputs < 1 || inputs > RD_NETWORK_MAX_WIDTH || outputs < 1
         || outputs > RD_NETWORK_MAX_WIDTH)
       return NULL;
-    weights += (gsize) inputs *outputs;
     biases += 2 * (gsize) outputs;
   }
   networks->entropy = g_strdup (entropy);
@@ -44,9 +58,9 @@ rd_learned_networks_new (const gchar * entropy, guint set,
   networks->n_layers = n_layers;
   networks->layers = g_memdup2 (layers, n_layers * sizeof *layers);
   networks->units = g_new0 (gint32, RD_NETWORK_UNITS);
-  networks->n_weights = weights;
+  networks->n_weights = (gsize) n_weights;
   networks->n_biases = biases;
-  networks->weights = g_try_new0 (gint16, MAX (weights, 1));
+  networks->weights = g_try_new0 (gint16, MAX (networks->n_weights, 1));
   networks->biases = g_new0 (gint32, MAX (biases, 1));
   if (networks->weights == NULL || !make_latents (networks))
     return NULL;

@@ -56,8 +56,11 @@ typedef struct
 #define RD_NETWORK_MAX_LATENTS 256u
 #define RD_NETWORK_LATENT_MAX 127       /* of what layers see of a latent */
 
+/** rd_network_layers_weights: weights of @n_layers, up to RD_NETWORK_MAX_LAYERS, layers of up to RD_NETWORK_MAX_WIDTH inputs and outputs. */
+guint64 rd_network_layers_weights (const RdNetworkLayer * layers, guint n_layers);
+
 /** rd_learned_networks_new: of layers whose inputs, outputs and shifts are set in @layers (copied); zero weights, no tables. NULL for a layer of no inputs or
- * outputs or more than RD_NETWORK_MAX_WIDTH, and for too many latents. */
+ * outputs or more than RD_NETWORK_MAX_WIDTH, and for too many latents or weights. */
 RdLearnedNetworks *rd_learned_networks_new (const gchar * entropy, guint set, const RdNetworkLayer * layers, guint n_layers);
 void rd_learned_networks_free (RdLearnedNetworks * networks);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdLearnedNetworks, rd_learned_networks_free)

@@ -13,7 +13,7 @@ typedef struct
   guint8 model_id[32];           /* all zero: any */
   gchar *model_name;
   guint split_layer;
-  StModelAdapters *model;        /* NULL: the file has none (version 1), and nothing is changed */
+  StModelAdapters *model;        /* NULL: the file has none, and nothing is changed */
   gfloat gates[RD_CODEC_LEVELS]; /* factor of the adapters at each level */
 } GstRdAdapters;
 

@@ -69,18 +69,21 @@ gst_rd_refuse_caps (GstElement * element, GstPad * sinkpad,
 
 static GstRdOutcome
 context_full (GstElement * element, GstPad * sinkpad,
-    const GstRdSession * session, const GstRdRows * rows, GstFlowReturn * flow)
+    const GstRdPartition * p, const GstRdSession * session,
+    const GstRdRows * rows, GstFlowReturn * flow)
 {
   guint capacity = st_kv_cache_capacity (session->cache);
+  const gchar *advice = capacity < st_model_max_positions (p->model) ?
+      "; raise context-size or send less" :
+      ", and the model has no more; send less";
 
   GST_INFO_OBJECT (element, "session %u: the context of %u positions is full",
       session->number, capacity);
   if (!gst_pad_push_event (sinkpad, gst_rd_event_new_tokens (session->number,
               rows->epoch, rows->position, NULL, 0, RD_FINISH_CONTEXT))) {
     GST_ELEMENT_ERROR (element, RESOURCE, NO_SPACE_LEFT,
-        ("The context of %u positions is full; raise context-size or send "
-            "less.", capacity), ("%" G_GSIZE_FORMAT " rows at position %u",
-            rows->n, rows->position));
+        ("The context of %u positions is full%s.", capacity, advice),
+        ("%" G_GSIZE_FORMAT " rows at position %u", rows->n, rows->position));
     *flow = GST_FLOW_ERROR;
     return GST_RD_DROPPED;
   }
@@ -99,7 +102,7 @@ run (GstElement * element, GstPad * sinkpad, GstRdPartition * p,
           " rows at position %u", session->number, rows->n, rows->position);
       return GST_RD_DROPPED;
     case GST_RD_FULL:
-      return context_full (element, sinkpad, session, rows, flow);
+      return context_full (element, sinkpad, p, session, rows, flow);
     case GST_RD_MISPLACED:
       *flow = gst_rd_fail_session (element, sinkpad, p, session->number, error);
       return GST_RD_DROPPED;

@@ -89,8 +89,9 @@ gst_rd_settings_install (GObjectClass * klass)
           "codecs change nothing", NULL, flags));
   g_object_class_install_property (klass, PROP_CONTEXT_SIZE,
       g_param_spec_uint ("context-size", "Context size",
-          "Positions a session can hold (0 = what the model was trained for)",
-          0, G_MAXINT, DEFAULT_CONTEXT_SIZE, flags));
+          "Positions a session can hold (0 = what the model was trained for); "
+          "never more than a model with learned ones (GPT-2) has", 0,
+          G_MAXINT, DEFAULT_CONTEXT_SIZE, flags));
   g_object_class_install_property (klass, PROP_THREADS,
       g_param_spec_uint ("threads", "Threads",
           "Threads that compute (0 = one a CPU)", 0, 1024, DEFAULT_THREADS,

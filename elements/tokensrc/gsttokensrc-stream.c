@@ -211,8 +211,8 @@ prompt_did_not_fit (GstTokenSrc * self, guint32 position)
   }
   GST_ELEMENT_ERROR (self, RESOURCE, NO_SPACE_LEFT,
       ("A prompt of %u tokens does not fit the context of the model's "
-          "elements; raise context-size or shorten it.", n),
-      ("full at position %u", position));
+          "elements; shorten it, or raise context-size if their model has "
+          "more positions.", n), ("full at position %u", position));
   return FAILED;
 }
 

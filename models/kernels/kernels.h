@@ -82,7 +82,7 @@ void st_add (float *x, const float *y, gsize n);
 void st_swiglu_backward (const float *gate, const float *up, gsize n, float *d, float *d_up);
 /** st_gelu_backward: @d: in by st_gelu (x), out by x. For training. */
 void st_gelu_backward (const float *x, gsize n, float *d);
-/** st_log_softmax_at: log-sum-exp of @n logits (double accumulators, fixed order). */
+/** st_log_sum_exp: log-sum-exp of @n logits (double accumulators, fixed order). */
 gdouble st_log_sum_exp (const float *logits, gsize n);
 /** st_softmax: @n logits become probabilities, in place. Returns their log-sum-exp (of a float sum). For training. */
 gdouble st_softmax (float *logits, gsize n);

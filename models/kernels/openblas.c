@@ -39,37 +39,51 @@ st_openblas_wanted_core (const gchar * core, gboolean avx2, gboolean avx512)
 }
 
 #if defined (ST_HAVE_X86) && defined (__linux__)
-static const gchar *
-wanted_here (void)
+static gboolean
+has (const StIsa * isa)
 {
-  __builtin_cpu_init ();
-  return st_openblas_wanted_core (openblas_get_corename (),
-      __builtin_cpu_supports ("avx2") && __builtin_cpu_supports ("fma"),
-      __builtin_cpu_supports ("avx512f") && __builtin_cpu_supports ("avx512dq")
-      && __builtin_cpu_supports ("avx512bw")
-      && __builtin_cpu_supports ("avx512vl"));
+  const StIsa *const *supported = st_isa_supported ();
+
+  while (*supported != NULL && *supported != isa)
+    supported++;
+  return *supported != NULL;
+}
+
+/* By its own path: the kernel names a process after the file. Returns if that fails, with what is the matter. The file is the dynamic loader where
+ * that was told to start the program, and would take the arguments for its own. */
+static const gchar *
+start_anew (gchar ** argv)
+{
+  g_autofree gchar *self = g_file_read_link ("/proc/self/exe", NULL);
+  g_autofree gchar *file = NULL, *name = NULL;
+
+  if (self == NULL || argv[0] == NULL)
+    return "which program this is cannot be told";
+  file = g_path_get_basename (self);
+  name = g_path_get_basename (argv[0]);
+  if (strcmp (file, name) != 0)
+    return "the file that runs has another name";
+  execv (self, argv);
+  return g_strerror (errno);
 }
 
 /* The variable is set afterwards, so that this happens once, whatever OpenBLAS makes of it. */
 void
 st_openblas_restart (gchar ** argv)
 {
-  g_autofree gchar *self = NULL;
-  const gchar *wanted;
+  const gchar *wanted, *fault;
 
   if (g_getenv (VARIABLE) != NULL)
     return;
-  wanted = wanted_here ();
+  wanted = st_openblas_wanted_core (openblas_get_corename (),
+      has (&st_avx2_isa), has (&st_avx512_isa));
   if (wanted == NULL)
     return;
   g_setenv (VARIABLE, wanted, TRUE);
-  /* By its own path: the kernel names a process after the file. */
-  self = g_file_read_link ("/proc/self/exe", NULL);
-  if (self != NULL)
-    execv (self, argv);
+  fault = start_anew (argv);
   g_printerr ("warning: OpenBLAS takes its kernels for %s, slow on this CPU, "
       "and starting anew with others failed (%s): set " VARIABLE "=%s\n",
-      openblas_get_corename (), g_strerror (errno), wanted);
+      openblas_get_corename (), fault, wanted);
   g_unsetenv (VARIABLE);
 }
 #else

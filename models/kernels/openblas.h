@@ -10,7 +10,8 @@ const gchar *st_openblas_wanted_core (const gchar * core, gboolean avx2, gboolea
 
 /** st_openblas_restart: for the beginning of main(): if OpenBLAS took kernels far below what this CPU has, and the environment does not choose them
  * (OPENBLAS_CORETYPE), sets it and executes the program anew with @argv; the choice is made while libraries are loaded. Returns if there is nothing to do,
- * or, with a warning on standard error, if that fails. Linux on x86; elsewhere does nothing. */
+ * or, with a warning on standard error, if that fails or the file that runs has another name than argv[0] (the dynamic loader). Linux on x86; elsewhere does
+ * nothing. */
 void st_openblas_restart (gchar ** argv);
 
 G_END_DECLS

@@ -2,7 +2,9 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "codec/codec.h"
 #include "elements/common/gstrdadapters.h"
 #include "elements/common/gstrdcaps.h"
@@ -206,16 +208,28 @@ GST_START_TEST (wrong_files_in_ready)
 
 GST_END_TEST;
 
-/* Overwrites the magic number of the file at @path; if @unseen, so that nothing of its times tells. */
+/* Whether the file that @watch is for was opened since this was asked last. */
+static gboolean
+was_opened (gint watch)
+{
+  struct inotify_event event;
+  gboolean opened = FALSE;
+
+  while (read (watch, &event, sizeof event) > 0)
+    opened = TRUE;
+  return opened;
+}
+
+/* Overwrites the magic number of the file at @path. */
 static void
-damage (const gchar * path, gboolean unseen)
+damage (const gchar * path)
 {
   struct stat file;
   FILE *f = g_fopen (path, "r+");
 
   fail_unless (f != NULL && stat (path, &file) == 0);
   const struct timespec times[2] = { file.st_atim,
-    {file.st_mtim.tv_sec + !unseen, file.st_mtim.tv_nsec}
+    {file.st_mtim.tv_sec + 1, file.st_mtim.tv_nsec}
   };
   fputs ("none", f);
   fclose (f);
@@ -236,23 +250,28 @@ GST_START_TEST (one_file_is_read_once)
 {
   g_autofree gchar *path = rd_test_adapted_file (st_tiny_path (), SPLIT, RANK,
       SIZE, 1);
-  const GstRdAdapters *first = gst_rd_adapters_open (path, NULL), *second;
+  const gint watch = inotify_init1 (IN_NONBLOCK | IN_CLOEXEC);
+  const GstRdAdapters *first, *second;
   GstElement *head, *tail;
 
+  fail_unless (watch >= 0 && inotify_add_watch (watch, path, IN_OPEN) >= 0);
+  first = gst_rd_adapters_open (path, NULL);
+  fail_unless (was_opened (watch));
   assert_equals_int (make_ready ("transformerhead", "split-layer=2", path,
           &head), GST_STATE_CHANGE_SUCCESS);
   second = gst_rd_adapters_open (path, NULL);
   fail_unless (second == first);
   gst_rd_adapters_close (second);
   gst_rd_adapters_close (first);
-  damage (path, TRUE);
   assert_equals_int (make_ready ("transformertail", "layers=(string)2-4", path,
           &tail), GST_STATE_CHANGE_SUCCESS);
+  fail_if (was_opened (watch));
   gst_element_set_state (tail, GST_STATE_NULL);
   gst_object_unref (tail);
-  damage (path, FALSE);
+  damage (path);
   assert_equals_int (make_ready ("transformertail", "layers=(string)2-4", path,
           &tail), GST_STATE_CHANGE_FAILURE);
+  close (watch);
   gst_element_set_state (tail, GST_STATE_NULL);
   gst_element_set_state (head, GST_STATE_NULL);
   gst_object_unref (tail);

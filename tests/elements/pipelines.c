@@ -310,6 +310,35 @@ GST_START_TEST (errors_are_said_once)
 
 GST_END_TEST;
 
+/* 513 ids; nobody takes the event that would tell the source. */
+GST_START_TEST (a_full_context_says_what_helps)
+{
+  const struct
+  {
+    const gchar *model;
+    guint size;
+    const gchar *words;
+  } cases[] = {
+    {st_tiny_path (), 512, "512 positions is full; raise context-size"},
+    {st_tiny_gpt2_path (), 500, "500 positions is full; raise context-size"},
+    {st_tiny_gpt2_path (), 4096, "512 positions is full, and the model has no"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    StRun run;
+
+    st_run (&run, "fakesrc num-buffers=1 filltype=zero sizetype=fixed "
+        "sizemax=2052 ! application/x-token-ids,format=S32LE "
+        "! transformerhead model=%s context-size=%u split-layer=2 ! fakesink",
+        cases[i].model, cases[i].size);
+    fail_unless (run.error && strstr (run.error, cases[i].words), "%s: %s",
+        cases[i].words, run.error);
+    st_run_clear (&run);
+  }
+}
+
+GST_END_TEST;
+
 static gboolean
 under_valgrind (void)
 {
@@ -410,6 +439,7 @@ pipelines_suite (void)
   tcase_add_test (tc, only_the_ids_are_wanted);
   tcase_add_test (tc, scoring_a_file);
   tcase_add_test (tc, errors_are_said_once);
+  tcase_add_test (tc, a_full_context_says_what_helps);
   tcase_add_test (tc, stopping_in_the_middle_of_a_prompt);
   tcase_add_test (tc, stopping_and_starting_again);
   return suite;

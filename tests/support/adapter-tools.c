@@ -25,14 +25,6 @@ rd_test_adapt (RdLearnedParameters * parameters, const StModelConfig * config,
   rd_test_adapters (parameters, matrices, n, rank, size, seed);
 }
 
-static void
-take_id (RdLearnedParameters * parameters, const gchar * hex)
-{
-  for (guint i = 0; i < sizeof parameters->model_id; i++)
-    parameters->model_id[i] = (guint8) (g_ascii_xdigit_value (hex[2 * i]) << 4
-        | g_ascii_xdigit_value (hex[2 * i + 1]));
-}
-
 gchar *
 rd_test_adapted_file (const gchar * model, guint split, guint rank,
     gdouble size, guint32 seed)
@@ -46,7 +38,7 @@ rd_test_adapted_file (const gchar * model, guint split, guint rank,
   p = rd_test_parameters (st_model_config (opened)->hidden_size,
       RD_SIDE_INFO_NONE, 0);
   p->split_layer = split;
-  take_id (p, st_model_id (opened));
+  rd_learned_parameters_set_model_id (p, st_model_id (opened));
   g_free (p->model_name);
   p->model_name = g_strdup (st_model_config (opened)->name);
   if (rank > 0)

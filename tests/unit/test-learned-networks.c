@@ -1,6 +1,6 @@
 /* Networks in codec files: what is read is what was written, what is wrong gets an error that names file and key, and sums have room for any input. */
+#include "codec/learned/coder.h"
 #include "codec/learned/instruction-set.h"
-#include "codec/learned/network-run.h"
 #include "models/gguf/gguf-writer.h"
 #include "tests/support/learned-tools.h"
 
@@ -43,24 +43,31 @@ make (void)
   return p;
 }
 
-/* With latents in place of groups. */
+/* With @n latents in place of groups. */
 static RdLearnedParameters *
-make_latents (void)
+make_latents_of (guint n, const guint16 cumulative[5])
 {
-  const RdNetworkLayer layers[] = { {.inputs = LATENTS,.outputs = WIDTH,.shift =
-          4}, {.inputs = WIDTH,.outputs = D,.shift = 12}
+  const RdNetworkLayer layers[] = { {.inputs = n,.outputs = WIDTH,.shift = 4},
+  {.inputs = WIDTH,.outputs = D,.shift = 12}
   };
-  static const guint16 cumulative[] = { 0, 1000, 16000, 16200, 16384 };
   RdLearnedParameters *p = rd_test_parameters (D, RD_SIDE_INFO_NONE, 1);
 
   p->networks = rd_learned_networks_new ("hyperprior-any", 0, layers, 2);
   fill (p->networks);
-  for (guint i = 0; i < LATENTS; i++)
+  for (guint i = 0; i < n; i++)
     p->networks->latents[i] = (RdLearnedTable) {
-    -1, 3, 1, g_memdup2 (cumulative, sizeof cumulative)};
+    -1, 3, 1, g_memdup2 (cumulative, 5 * sizeof *cumulative)};
   for (gsize i = 0; i < p->networks->n_analysis; i++)
     p->networks->analysis[i] = (gfloat) (i * 31 % 17) / 64 - 0.125f;
   return p;
+}
+
+static RdLearnedParameters *
+make_latents (void)
+{
+  static const guint16 cumulative[] = { 0, 1000, 16000, 16200, 16384 };
+
+  return make_latents_of (LATENTS, cumulative);
 }
 
 static void
@@ -323,7 +330,8 @@ test_extremes (void)
           t == 1 ? -RD_LEARNED_MAX_SYMBOL : 0;
   for (guint i = 0; i < RD_NETWORK_UNITS; i++)
     n->units[i] = RD_NETWORK_MAX_UNIT;
-  RdNetworkRun *run = rd_network_run_new (n, D);
+  RdPackedNetworks *packed = rd_packed_networks_new (n);
+  RdNetworkRun *run = rd_network_run_new (packed, D);
   rd_network_run_start (run, &context, 127, NULL);
   for (gsize j = 0; j < D; j++)
     rd_network_run_next (run, &context, symbols, j);
@@ -334,6 +342,72 @@ test_extremes (void)
     g_assert_cmpint (run->shift[j * 3 + 2], ==, 0);
   }
   rd_network_run_free (run);
+  rd_packed_networks_free (packed);
+}
+
+/* ---- sizes ---- */
+
+/* As many latents as there can be, all far beyond their tables: payloads are larger than values alone could make them, and not above the bound. */
+static void
+test_bound (void)
+{
+  static const guint16 cumulative[] = { 0, 1, 16382, 16383, 16384 };
+  static const gsize sizes[] = { 1, 7, 64, 65 };
+  const guint latents = RD_NETWORK_MAX_LATENTS;
+  g_autoptr (RdLearnedParameters) p = make_latents_of (latents, cumulative);
+  g_autofree gfloat *x = rd_test_rows (65, D, 1);
+  const RdSettings settings = {.quality = 50 };
+  gfloat *end = p->networks->analysis + p->networks->n_analysis;
+  g_autoptr (RdCodec) codec = NULL;
+  g_autofree gchar *path = NULL;
+
+  memset (p->networks->analysis, 0, p->networks->n_analysis * sizeof *end);
+  /* the last layer's bias; its slope follows */
+  for (guint i = 0; i < latents; i++)
+    end[(gint) i - 2 * (gint) latents] = RD_NETWORK_LATENT_MAX;
+  path = rd_test_save (p);
+  codec = rd_codec_new (path, D, NULL);
+  rd_codec_set (codec, &settings);
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    g_autoptr (GByteArray) out = g_byte_array_new ();
+    const RdRows rows = {.n = sizes[i] };
+    gboolean packed;
+
+    g_assert_true (rd_codec_encode (codec, &rows, x, FALSE, out, &packed,
+            NULL));
+    g_assert_cmpuint (out->len, >, 64 + sizes[i] * 8 * (D + 4));
+    g_assert_cmpuint (out->len, <=, rd_codec_bound (codec, sizes[i]));
+  }
+  g_unlink (path);
+}
+
+/* ---- what those who code share ---- */
+
+/* Nobody packs weights of his own, and decoders do not make the encoders' network. */
+static void
+test_shared (void)
+{
+  g_autoptr (RdLearnedParameters) p = make_latents ();
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *path = rd_test_save (p);
+  const RdLearnedModel *model = rd_learned_model_open (path, &error);
+  RdCoder *encoder, *decoder;
+
+  g_assert_no_error (error);
+  encoder = rd_coder_new (model);
+  decoder = rd_coder_new (model);
+  g_assert_true (encoder->networks->panels == model->networks->panels);
+  g_assert_true (decoder->networks->panels == model->networks->panels);
+  rd_coder_set (decoder, 0, 64, TRUE);
+  g_assert_cmpuint (decoder->n_latents, ==, LATENTS);
+  g_assert_null (model->analyses->latents);
+  g_assert_true (rd_coder_set_encoder (encoder, 0, 64, TRUE, &error));
+  g_assert_nonnull (encoder->latents);
+  g_assert_true (encoder->latents == model->analyses->latents);
+  rd_coder_free (encoder);
+  rd_coder_free (decoder);
+  rd_learned_model_close (model);
+  g_unlink (path);
 }
 
 /* ---- kernels ---- */
@@ -400,6 +474,8 @@ main (int argc, char **argv)
   g_test_add_func ("/learned/networks/wrong-analysis", test_wrong_analysis);
   g_test_add_func ("/learned/networks/wrong-shapes", test_wrong_shapes);
   g_test_add_func ("/learned/networks/extremes", test_extremes);
+  g_test_add_func ("/learned/networks/bound", test_bound);
+  g_test_add_func ("/learned/networks/shared", test_shared);
   g_test_add_func ("/learned/networks/kernels", test_kernels);
   return g_test_run ();
 }

@@ -6,6 +6,7 @@
 
 #define VARIABLE "OPENBLAS_CORETYPE"
 #define CHILD "--print"
+#define LOADER "/lib64/ld-linux-x86-64.so.2"
 
 static gchar *program;
 
@@ -34,11 +35,14 @@ test_wanted (void)
             cases[i].avx512), ==, cases[i].wanted);
 }
 
-/* What this program prints as the child of itself, with @core (may be NULL) in the environment: the variable, the core and the last argument. */
+/* What this program prints as the child of itself, started by @loader (may be NULL), with @core (may be NULL) in the environment: the variable, the
+ * core and the last argument. */
 static gchar **
-run_child (const gchar * core)
+run_child (const gchar * loader, const gchar * core)
 {
-  gchar *argv[] = { program, (gchar *) CHILD, (gchar *) "two words", NULL };
+  gchar *argv[] = { (gchar *) loader, program, (gchar *) CHILD,
+    (gchar *) "two words", NULL
+  };
   g_auto (GStrv) environment = g_get_environ ();
   g_autofree gchar *output = NULL;
   g_autoptr (GError) error = NULL;
@@ -47,8 +51,8 @@ run_child (const gchar * core)
   environment = core != NULL ?
       g_environ_setenv (environment, VARIABLE, core, TRUE) :
       g_environ_unsetenv (environment, VARIABLE);
-  g_spawn_sync (NULL, argv, environment, G_SPAWN_DEFAULT, NULL, NULL, &output,
-      NULL, &status, &error);
+  g_spawn_sync (NULL, loader ? argv : argv + 1, environment, G_SPAWN_DEFAULT,
+      NULL, NULL, &output, NULL, &status, &error);
   g_assert_no_error (error);
   g_assert_true (g_spawn_check_wait_status (status, NULL));
   return g_strsplit (output, "\n", 3);
@@ -68,18 +72,33 @@ print (const gchar * argument)
 static void
 test_restart (void)
 {
-  g_auto (GStrv) first = run_child (NULL);
-  g_auto (GStrv) chosen = run_child ("Prescott");
+  g_auto (GStrv) first = run_child (NULL, NULL);
+  g_auto (GStrv) chosen = run_child (NULL, "Prescott");
 
   g_assert_cmpstr (first[2], ==, "two words");
   g_test_message ("%s: %s", first[0], first[1]);
   if (*first[0] != '\0') {
-    g_auto (GStrv) same = run_child (first[0]);
+    g_auto (GStrv) same = run_child (NULL, first[0]);
 
     g_assert_cmpstr (same[1], ==, first[1]);
   }
   g_assert_cmpstr (chosen[0], ==, "Prescott");
   g_assert_cmpstr (chosen[2], ==, "two words");
+}
+
+/* The dynamic loader would take the arguments for its own: the program runs on as it is. */
+static void
+test_loader (void)
+{
+  g_auto (GStrv) output = NULL;
+
+  if (!g_file_test (LOADER, G_FILE_TEST_EXISTS)) {
+    g_test_skip (LOADER " is not there");
+    return;
+  }
+  output = run_child (LOADER, NULL);
+  g_assert_cmpstr (output[0], ==, "");
+  g_assert_cmpstr (output[2], ==, "two words");
 }
 
 int
@@ -93,5 +112,6 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/openblas/wanted", test_wanted);
   g_test_add_func ("/openblas/restart", test_restart);
+  g_test_add_func ("/openblas/loader", test_loader);
   return g_test_run ();
 }

@@ -234,7 +234,8 @@ static double
 shift_error (const RdLearnedNetworks * networks, const RdStaticPass * pass,
     guint level)
 {
-  RdNetworkRun *run = rd_network_run_new (networks, D);
+  RdPackedNetworks *packed = rd_packed_networks_new (networks);
+  RdNetworkRun *run = rd_network_run_new (packed, D);
   RdContext context = {.n = 64,.hidden_size = D,.scalar = TRUE,.base =
         pass->base_scale
   };
@@ -257,6 +258,7 @@ shift_error (const RdLearnedNetworks * networks, const RdStaticPass * pass,
     }
   }
   rd_network_run_free (run);
+  rd_packed_networks_free (packed);
   return sqrt (sum / (64 * D));
 }
 
