@@ -27,7 +27,8 @@ typedef struct
   gint next;                    /* first job that nobody has taken */
   gint failed;
   gsize turn;                   /* job whose gradient is added next; under the lock */
-  GError **errors;              /* (threads) */
+  gsize failed_job;             /* the first one that failed, and its error; under the lock */
+  GError *error;
 } Run;
 
 /* Waits until all jobs before have added theirs. FALSE if one never will. */
@@ -44,15 +45,32 @@ wait_for_turn (Run * run, gsize job)
 }
 
 static void
-end_turn (Run * run, gboolean failed)
+end_turn (Run * run)
 {
   RdBatch *batch = run->batch;
 
   g_mutex_lock (&batch->lock);
-  if (failed)
-    g_atomic_int_set (&run->failed, 1);
-  else
-    run->turn++;
+  run->turn++;
+  g_cond_broadcast (&batch->turned);
+  g_mutex_unlock (&batch->lock);
+}
+
+/* Takes @error. All jobs before a failed one have been taken and end: which error remains does not depend on the threads. */
+static void
+fail (Run * run, gsize job, GError * error)
+{
+  RdBatch *batch = run->batch;
+
+  g_prefix_error (&error, "job %" G_GSIZE_FORMAT ": ", job);
+  g_mutex_lock (&batch->lock);
+  if (run->error == NULL || job < run->failed_job) {
+    g_clear_error (&run->error);
+    run->error = error;
+    run->failed_job = job;
+  } else {
+    g_error_free (error);
+  }
+  g_atomic_int_set (&run->failed, 1);
   g_cond_broadcast (&batch->turned);
   g_mutex_unlock (&batch->lock);
 }
@@ -72,7 +90,7 @@ run_job (Run * run, gsize job, guint thread, GError ** error)
   if (!wait_for_turn (run, job))
     return TRUE;
   st_add (run->total, gradient, n);
-  end_turn (run, FALSE);
+  end_turn (run);
   return TRUE;
 }
 
@@ -89,11 +107,8 @@ work (gsize index, gpointer user_data)
 
     if (job >= run->n_jobs)
       break;
-    if (run_job (run, job, (guint) index, &error))
-      continue;
-    g_prefix_error (&error, "job %" G_GSIZE_FORMAT ": ", job);
-    run->errors[index] = error;
-    end_turn (run, TRUE);
+    if (!run_job (run, job, (guint) index, &error))
+      fail (run, job, error);
   }
   st_fp_leave (mode);
 }
@@ -102,25 +117,16 @@ gboolean
 rd_batch_run (RdBatch * batch, gsize n_jobs, RdBatchFunc func,
     gpointer user_data, float *total, GError ** error)
 {
-  const guint threads = rd_batch_threads (batch);
-  g_autofree GError **errors = g_new0 (GError *, threads);
   Run run = {.batch = batch,.n_jobs = n_jobs,.func = func,.user_data =
-        user_data,.total = total,.errors = errors
+        user_data,.total = total
   };
-  gboolean ok = TRUE;
 
   g_return_val_if_fail (n_jobs <= G_MAXINT / 2, FALSE);
-  st_pool_run (batch->pool, threads, work, &run);
-  for (guint i = 0; i < threads; i++) {
-    if (errors[i] == NULL)
-      continue;
-    if (ok)
-      g_propagate_error (error, errors[i]);
-    else
-      g_error_free (errors[i]);
-    ok = FALSE;
-  }
-  return ok;
+  st_pool_run (batch->pool, rd_batch_threads (batch), work, &run);
+  if (run.error == NULL)
+    return TRUE;
+  g_propagate_error (error, run.error);
+  return FALSE;
 }
 
 static void

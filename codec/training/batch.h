@@ -19,7 +19,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (RdBatch, rd_batch_free)
 guint rd_batch_threads (const RdBatch * batch);
 
 /** rd_batch_run: runs @n_jobs jobs and adds their gradients to @total (n_values; NULL: nothing is summed). Threads take jobs in order, and
- * wait for their turn to add. The first error ends the run, prefixed with its job; then @total is undefined. */
+ * wait for their turn to add. An error ends the run; that of the first job that failed is told, prefixed with its job, and @total is undefined. */
 gboolean rd_batch_run (RdBatch * batch, gsize n_jobs, RdBatchFunc func, gpointer user_data, float *total, GError ** error);
 
 G_END_DECLS
