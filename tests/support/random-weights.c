@@ -61,19 +61,3 @@ st_test_weights (StType type, gsize n)
   }
   return p;
 }
-
-gdouble
-st_test_slope (gdouble (*function) (gconstpointer user_data),
-    gconstpointer user_data, gdouble * value, gdouble step)
-{
-  static const gdouble factors[] = { 1, -8, 0, 8, -1 };
-  const gdouble at = *value;
-  gdouble sum = 0;
-
-  for (gint k = -2; k <= 2; k++) {
-    *value = at + k * step;
-    sum += k != 0 ? factors[k + 2] * function (user_data) : 0;
-  }
-  *value = at;
-  return sum / (12 * step);
-}

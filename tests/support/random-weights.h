@@ -15,7 +15,5 @@ guint8 *st_test_weights (StType type, gsize n);
 
 /** st_test_near: aborts the test unless @value is within @limit of @expected; NaN never is. */
 void st_test_near (gdouble value, gdouble expected, gdouble limit);
-/** st_test_slope: derivative by *@value of what @function gives of @user_data, by differences of fourth order over @step. *@value is again what it was. */
-gdouble st_test_slope (gdouble (*function) (gconstpointer user_data), gconstpointer user_data, gdouble * value, gdouble step);
 
 G_END_DECLS

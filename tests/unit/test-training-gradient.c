@@ -4,14 +4,12 @@
 #include "tests/support/double-llama.h"
 #include "tests/support/model-tools.h"
 #include "tests/support/random-weights.h"
+#include "tests/support/slope.h"
 #include "tests/support/test-model.h"
 #include "tests/support/training-tools.h"
 
 #define D ST_TINY_HIDDEN
 #define STEP 1e-5
-#define MOVE 1e-4               /* relative, of states */
-#define N_MOVES 8
-#define USUAL 10.0              /* at most what derivatives change with the states, in most samples, by the largest of them */
 
 /* A tail in double precision and its widths. */
 typedef struct
@@ -60,84 +58,78 @@ double_loss (const Exact * exact, const RdTailJob * job, const double *x)
   return sum;
 }
 
-/* Derivative of the loss along @direction. */
-static double
-slope (const Exact * exact, const RdTailJob * job, const double *direction)
+/* A derivative of the loss at x (n, D) along direction (n, D). */
+typedef struct
+{
+  const Exact *exact;
+  const RdTailJob *job;
+  double *x, *direction;
+} Derivative;
+
+static Derivative
+derivative_new (const Exact * exact, const RdTailJob * job)
 {
   const gsize size = job->n * exact->hidden;
+  Derivative d = { exact, job, g_new (double, size), g_new0 (double, size) };
+
+  for (gsize i = 0; i < size; i++)
+    d.x[i] = job->x[i];
+  return d;
+}
+
+static void
+derivative_clear (Derivative * d)
+{
+  g_free (d->x);
+  g_free (d->direction);
+}
+
+static double
+slope (gconstpointer user_data)
+{
+  const Derivative *d = user_data;
+  const gsize size = d->job->n * d->exact->hidden;
   g_autofree double *x = g_new (double, size);
   double up, down;
 
   for (gsize i = 0; i < size; i++)
-    x[i] = job->x[i] + STEP * direction[i];
-  up = double_loss (exact, job, x);
+    x[i] = d->x[i] + STEP * d->direction[i];
+  up = double_loss (d->exact, d->job, x);
   for (gsize i = 0; i < size; i++)
-    x[i] = job->x[i] - STEP * direction[i];
-  down = double_loss (exact, job, x);
+    x[i] = d->x[i] - STEP * d->direction[i];
+  down = double_loss (d->exact, d->job, x);
   return (up - down) / (2 * STEP);
-}
-
-/* How much the derivative along @direction changes with the states, by the relative change of these: the root mean square of several moves. */
-static double
-sensitivity (const Exact * exact, const RdTailJob * job,
-    const double *direction)
-{
-  const gsize size = job->n * exact->hidden;
-  const double start = slope (exact, job, direction);
-  g_autofree float *moved = g_new (float, size);
-  RdTailJob other = *job;
-  double squares = 0;
-
-  other.x = moved;
-  for (guint r = 0; r < N_MOVES; r++) {
-    double change;
-
-    for (gsize j = 0; j < size; j++)
-      moved[j] = job->x[j] * (float) (1 + (g_test_rand_bit ()? MOVE : -MOVE));
-    change = (slope (exact, &other, direction) - start) / MOVE;
-    squares += change * change;
-  }
-  return sqrt (squares / N_MOVES);
-}
-
-/* The error of @along, the derivative along @direction, relative to @scale. Single precision rounds the states, too: a derivative that depends
- * on them more than USUAL is measured against what they change. */
-static double
-error_along (const Exact * exact, const RdTailJob * job,
-    const double *direction, double along, double scale, double limit)
-{
-  const double error = fabs (slope (exact, job, direction) - along);
-
-  if (error > limit * scale)
-    scale = MAX (scale, sensitivity (exact, job, direction) / USUAL);
-  return error / scale;
 }
 
 /* The error along coordinate @i, relative to the largest derivative. */
 static double
-error_at (const Exact * exact, const RdTailJob * job, gsize i, double largest,
-    double limit)
+error_at (Derivative * d, gsize i, double largest, double limit)
 {
-  g_autofree double *direction = g_new0 (double, job->n * exact->hidden);
+  double error;
 
-  direction[i] = 1;
-  return error_along (exact, job, direction, job->gradient[i], largest, limit);
+  d->direction[i] = 1;
+  error = st_test_slope_error (slope, d, d->job->gradient[i], largest, limit,
+      d->x, d->job->n * d->exact->hidden);
+  d->direction[i] = 0;
+  return error;
 }
 
 /* The error along a random direction over all positions, relative to the gradient's length. */
 static double
-error_at_random (const Exact * exact, const RdTailJob * job, double limit)
+error_along (Derivative * d, double limit)
 {
-  const gsize size = job->n * exact->hidden;
-  g_autofree double *direction = g_new (double, size);
+  const gsize size = d->job->n * d->exact->hidden;
   double along = 0, squares = 0;
 
   for (gsize i = 0; i < size; i++) {
-    direction[i] = g_test_rand_double_range (-1, 1);
-    along += direction[i] * job->gradient[i];
-    squares += (double) job->gradient[i] * job->gradient[i];
+    const double g = d->job->gradient[i];
+
+    d->direction[i] = g_test_rand_double_range (-1, 1);
+    along += d->direction[i] * g;
+    squares += g * g;
   }
-  return error_along (exact, job, direction, along, sqrt (squares), limit);
+  return st_test_slope_error (slope, d, along, sqrt (squares), limit, d->x,
+      size);
 }
 
 /* Every @stride-th coordinate, and random directions. */
@@ -146,15 +138,17 @@ check_gradient (const Exact * exact, const RdTailJob * job, gsize stride,
     double limit)
 {
   const gsize size = job->n * exact->hidden;
+  Derivative d = derivative_new (exact, job);
   double largest = 0, worst = 0;
 
   for (gsize i = 0; i < size; i++)
     largest = MAX (largest, fabs ((double) job->gradient[i]));
   g_assert_cmpfloat (largest, >, 1e-3);
   for (gsize i = 0; i < size; i += stride)
-    worst = MAX (worst, error_at (exact, job, i, largest, limit));
+    worst = MAX (worst, error_at (&d, i, largest, limit));
   for (guint r = 0; r < 2; r++)
-    worst = MAX (worst, error_at_random (exact, job, limit));
+    worst = MAX (worst, error_along (&d, limit));
+  derivative_clear (&d);
   g_test_message ("loss %d, %" G_GSIZE_FORMAT
       " positions: largest relative error %.3g", (gint) job->loss, job->n,
       worst);

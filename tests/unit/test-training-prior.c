@@ -6,6 +6,7 @@
 #include "codec/training/prior.h"
 #include "models/sampler.h"
 #include "tests/support/random-weights.h"
+#include "tests/support/slope.h"
 
 #define STEP 1e-4
 #define PARTS 800               /* of an integral */

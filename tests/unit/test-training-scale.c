@@ -7,6 +7,7 @@
 #include "models/sampler.h"
 #include "tests/support/double-llama.h"
 #include "tests/support/random-weights.h"
+#include "tests/support/slope.h"
 
 #define N 7
 #define D 40

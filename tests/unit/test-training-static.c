@@ -9,6 +9,7 @@
 #include "models/model.h"
 #include "tests/support/learned-tools.h"
 #include "tests/support/random-weights.h"
+#include "tests/support/slope.h"
 
 #define D 16
 #define N 24
