@@ -97,7 +97,9 @@ activate_mode (GstPad * pad, GstObject * parent, GstPadMode mode,
   if (active)
     return gst_pad_start_task (pad, output_loop, o, NULL);
   gboolean stopped = gst_pad_stop_task (pad);
+  g_mutex_lock (&o->lock);
   o->started = FALSE;
+  g_mutex_unlock (&o->lock);
   return stopped;
 }
 

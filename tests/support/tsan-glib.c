@@ -1,7 +1,7 @@
-/* Tells ThreadSanitizer about GLib's locks, which are futexes inside of a library that it does not see. Preloaded by the test setup `tsan`;
- * does nothing in a process without the sanitizer. */
+/* Tells ThreadSanitizer about GLib's locks and queues and about the last reference to a GStreamer object, whose futexes and atomics are inside
+ * of libraries that it does not see. Preloaded by the test setup `tsan`; does nothing in a process without the sanitizer. */
 #include <dlfcn.h>
-#include <glib.h>
+#include <gst/gst.h>
 
 #define EXPORT __attribute__((visibility ("default")))
 
@@ -28,6 +28,10 @@ releases (void *address)
     __tsan_release (address);
 }
 
+/* What @name takes from a queue was put into it before, by g_async_queue_push(). */
+#define WRAP_POP(name, parameters, ...) \
+  EXPORT gpointer name parameters \
+  { REAL (name); gpointer data = real (__VA_ARGS__); acquired (queue); return data; }
 #define WRAP_LOCK(name, Type) \
   EXPORT void name (Type * lock) { REAL (name); real (lock); acquired (lock); }
 #define WRAP_UNLOCK(name, Type) \
@@ -47,6 +51,9 @@ WRAP_LOCK (g_rw_lock_writer_lock, GRWLock)
 WRAP_UNLOCK (g_rw_lock_writer_unlock, GRWLock)
 WRAP_LOCK (g_rw_lock_reader_lock, GRWLock)
 WRAP_UNLOCK (g_rw_lock_reader_unlock, GRWLock)
+WRAP_POP (g_async_queue_pop, (GAsyncQueue * queue), queue)
+WRAP_POP (g_async_queue_try_pop, (GAsyncQueue * queue), queue)
+WRAP_POP (g_async_queue_timeout_pop, (GAsyncQueue * queue, guint64 timeout), queue, timeout)
 /* *INDENT-ON* */
 
 /* A condition releases and takes the mutex inside of the library. */
@@ -87,4 +94,22 @@ EXPORT void (g_once_init_leave) (volatile void *location, gsize result)
     *(void **) &real = dlsym (RTLD_NEXT, "g_once_init_leave");
   releases ((void *) location);
   real (location, result);
+}
+
+EXPORT void
+g_async_queue_push (GAsyncQueue * queue, gpointer data)
+{
+  REAL (g_async_queue_push);
+  releases (queue);
+  real (queue, data);
+}
+
+/* What others did with a buffer is done when the last one frees it. */
+EXPORT void
+gst_mini_object_unref (GstMiniObject * object)
+{
+  REAL (gst_mini_object_unref);
+  releases (object);
+  acquired (object);
+  real (object);
 }
