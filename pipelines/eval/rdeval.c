@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <gst/gst.h>
 #include <locale.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 
 #include "codec/wire/frame.h"
 #include "pipelines/eval/error.h"
+#include "pipelines/eval/interrupt.h"
 #include "pipelines/eval/plot.h"
 #include "pipelines/eval/report.h"
 #include "pipelines/eval/speed.h"
@@ -53,27 +53,6 @@ typedef struct
   GPtrArray *variants;          /* EvalVariant, of all specs */
   GPtrArray *owned;             /* GPtrArray, the owners of variants */
 } Options;
-
-static gint cancelled;
-
-/* The second interrupt ends the program at once: the handler was reset. */
-static void
-on_interrupt (int number)
-{
-  (void) number;
-  g_atomic_int_set (&cancelled, 1);
-}
-
-static void
-catch_interrupts (void)
-{
-  struct sigaction action = {.sa_handler = on_interrupt,
-    .sa_flags = (int) (SA_RESETHAND | SA_RESTART)
-  };
-
-  sigaction (SIGINT, &action, NULL);
-  sigaction (SIGTERM, &action, NULL);
-}
 
 /* ---- options ---- */
 
@@ -348,10 +327,11 @@ load_models (const Options * o, EvalRun * run, GError ** error)
 
   if (!o->reference)
     return eval_model_open (&run->model, o->model, o->split, threads,
-        &cancelled, error);
+        &eval_interrupted, error);
   return eval_model_open (&run->model, o->reference, o->split, threads,
-      &cancelled, error) && eval_model_open (&run->trained, o->model, o->split,
-      threads, &cancelled, error) && check_alike (o, run, error);
+      &eval_interrupted, error)
+      && eval_model_open (&run->trained, o->model, o->split, threads,
+      &eval_interrupted, error) && check_alike (o, run, error);
 }
 
 static gboolean
@@ -487,12 +467,13 @@ main (int argc, char **argv)
   }
   /* figures have points, whatever the user's language */
   setlocale (LC_NUMERIC, "C");
-  catch_interrupts ();
+  eval_catch_interrupts ();
   if (!load (&o, &run, &error) || !(o.speed ? measure_speed (&o, &run, &error)
           : measure (&o, &run, &error))) {
     eval_progress_end (&run.progress);
     g_printerr ("rdeval: %s\n", error->message);
-    status = g_atomic_int_get (&cancelled) ? EXIT_INTERRUPTED : EXIT_FAILURE;
+    status =
+        g_atomic_int_get (&eval_interrupted) ? EXIT_INTERRUPTED : EXIT_FAILURE;
   }
   eval_run_clear (&run);
   options_clear (&o);

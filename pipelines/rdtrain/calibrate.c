@@ -4,6 +4,7 @@
 
 #include "codec/training/calibrate.h"
 #include "codec/training/checks.h"
+#include "pipelines/eval/interrupt.h"
 #include "pipelines/eval/progress.h"
 #include "pipelines/rdtrain/tool.h"
 
@@ -122,7 +123,7 @@ set_options (const Arguments * a, RdCalibrateOptions * options, GError ** error)
         (guint64) a->seed,.lambda = a->lambda,.sources = a->sources,.threads =
         (guint) a->threads,.recompute = a->recompute,.checkpoint =
         a->checkpoint,.resume = a->resume,.keep_checkpoint = a->keep,.cancel =
-        &rdtrain_cancelled,.progress = on_progress,.tell = rdtrain_tell,};
+        &eval_interrupted,.progress = on_progress,.tell = rdtrain_tell,};
   return parse_side_info (a->side_info, options, error);
 }
 
@@ -208,7 +209,7 @@ run (gint argc, gchar ** argv, Arguments * a)
     return rdtrain_fail_arguments (error);
   rdtrain_teller_init (&teller, a->quiet);
   options.user_data = &teller;
-  rdtrain_catch_signals ();
+  eval_catch_interrupts ();
   if (calibrate (a, &options, &error))
     return EXIT_SUCCESS;
   return rdtrain_fail (&teller, error, g_error_matches (error,

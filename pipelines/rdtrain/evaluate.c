@@ -11,6 +11,7 @@
 #include "models/model.h"
 #include "pipelines/eval/compare.h"
 #include "pipelines/eval/error.h"
+#include "pipelines/eval/interrupt.h"
 #include "pipelines/rdtrain/tool.h"
 
 static const gchar summary[] =
@@ -78,7 +79,7 @@ static gboolean
 logits_of (Evaluation * e, const float *y, gsize n, GError ** error)
 {
   return st_model_logits (e->model, y, n, ST_REGIME_PREFILL, e->logits,
-      &rdtrain_cancelled, error);
+      &eval_interrupted, error);
 }
 
 /* The first position is left out, as rdeval does it. */
@@ -367,7 +368,7 @@ evaluate (Evaluation * e, GError ** error)
   RdTrainOptions options = {.model = a->model,.start = a->start,.texts =
         (const gchar * const *) a->texts,.threads = 1,.codec_new =
         rd_trainable_new_by_name,.checkpoint = a->checkpoint,.cancel =
-        &rdtrain_cancelled,.tell = rdtrain_tell,.user_data = &e->teller
+        &eval_interrupted,.tell = rdtrain_tell,.user_data = &e->teller
   };
 
   if (!rd_check_folder (a->output, error) || !load_texts (e, error)
@@ -490,10 +491,10 @@ run (gint argc, gchar ** argv, Arguments * a, Evaluation * e)
       || !check_arguments (a, argc, e, &error))
     return rdtrain_fail_arguments (error);
   rdtrain_teller_init (&e->teller, a->quiet);
-  rdtrain_catch_signals ();
+  eval_catch_interrupts ();
   if (evaluate (e, &error))
     return EXIT_SUCCESS;
-  return rdtrain_fail (&e->teller, error, rdtrain_cancelled);
+  return rdtrain_fail (&e->teller, error, eval_interrupted);
 }
 
 int

@@ -4,6 +4,7 @@
 #include "codec/training/checks.h"
 #include "codec/training/entropy-models.h"
 #include "codec/training/train-export.h"
+#include "pipelines/eval/interrupt.h"
 #include "pipelines/rdtrain/tool.h"
 
 static const gchar summary[] =
@@ -67,7 +68,7 @@ export (const Arguments * a, StType type, RdtrainTeller * teller,
         (const gchar * const *) a->texts,.threads =
         (guint) a->threads,.codec_new =
         rd_trainable_new_by_name,.checkpoint = a->checkpoint,.cancel =
-        &rdtrain_cancelled,.tell = rdtrain_tell,.user_data = teller
+        &eval_interrupted,.tell = rdtrain_tell,.user_data = teller
   };
   const RdTrainExport to = {.codec_export =
         rd_trainable_export,.output = a->output,.sequences =
@@ -141,10 +142,10 @@ run (gint argc, gchar ** argv, Arguments * a)
       || !rdtrain_parse_type (a->type, &type, &error))
     return rdtrain_fail_arguments (error);
   rdtrain_teller_init (&teller, a->quiet);
-  rdtrain_catch_signals ();
+  eval_catch_interrupts ();
   if (export (a, type, &teller, &error))
     return EXIT_SUCCESS;
-  return rdtrain_fail (&teller, error, rdtrain_cancelled);
+  return rdtrain_fail (&teller, error, eval_interrupted);
 }
 
 int

@@ -5,6 +5,7 @@
 #include "codec/training/checks.h"
 #include "codec/training/scratch.h"
 #include "models/family.h"
+#include "pipelines/eval/interrupt.h"
 #include "pipelines/eval/progress.h"
 #include "pipelines/rdtrain/tool.h"
 
@@ -156,7 +157,7 @@ set_options (const Arguments * a, RdScratchOptions * options, GError ** error)
         (guint64) a->warmup,.weight_decay = a->weight_decay,.seed =
         (guint64) a->seed,.threads = (guint) a->threads,.checkpoint =
         a->checkpoint,.resume = a->resume,.keep_checkpoint = a->keep,.cancel =
-        &rdtrain_cancelled,.progress = on_progress,.tell = rdtrain_tell,};
+        &eval_interrupted,.progress = on_progress,.tell = rdtrain_tell,};
   return rdtrain_parse_type (a->type, &options->type, error)
       && rdtrain_parse_products (a->products, &options->products, error);
 }
@@ -329,7 +330,7 @@ run (gint argc, gchar ** argv, Arguments * a)
     return rdtrain_fail_arguments (error);
   rdtrain_teller_init (&teller, a->quiet);
   options.user_data = &teller;
-  rdtrain_catch_signals ();
+  eval_catch_interrupts ();
   if (train (a, &options, &error))
     return EXIT_SUCCESS;
   return rdtrain_fail (&teller, error, g_error_matches (error,

@@ -1,32 +1,10 @@
 #include "pipelines/rdtrain/tool.h"
 
 #include <locale.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "pipelines/eval/progress.h"
-
-gint rdtrain_cancelled;
-
-/* A second one, of either kind, ends the program. */
-static void
-on_signal (int number)
-{
-  (void) number;
-  signal (SIGINT, SIG_DFL);
-  signal (SIGTERM, SIG_DFL);
-  __atomic_store_n (&rdtrain_cancelled, 1, __ATOMIC_RELAXED);
-}
-
-void
-rdtrain_catch_signals (void)
-{
-  struct sigaction action = {.sa_handler = on_signal };
-
-  sigaction (SIGINT, &action, NULL);
-  sigaction (SIGTERM, &action, NULL);
-}
 
 void
 rdtrain_teller_init (RdtrainTeller * teller, gboolean quiet)

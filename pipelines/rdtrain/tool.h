@@ -19,10 +19,6 @@ int rdtrain_evaluate (gint argc, gchar ** argv);
 int rdtrain_from_scratch (gint argc, gchar ** argv);
 int rdtrain_windows (gint argc, gchar ** argv);
 
-/** rdtrain_cancelled: becomes 1 at the first SIGINT or SIGTERM after rdtrain_catch_signals(); a second one ends the program at once. */
-extern gint rdtrain_cancelled;
-void rdtrain_catch_signals (void);
-
 /** RdtrainTeller: standard error. A terminal has a line that changes. */
 typedef struct
 {

@@ -6,6 +6,7 @@
 #include "codec/training/entropy-models.h"
 #include "codec/training/static.h"
 #include "codec/training/weights.h"
+#include "pipelines/eval/interrupt.h"
 
 #define TOKENS 1000000
 /* Numbers that depend on others if they are not given. */
@@ -198,7 +199,7 @@ set_inputs (const RdtrainTrainArguments * a, RdTrainOptions * options)
         (guint) a->threads,.recompute = a->recompute,.checkpoint =
         a->checkpoint,.resume = a->resume,.values =
         a->values,.validate_every = (guint64) a->validate_every,.cancel =
-        &rdtrain_cancelled};
+        &eval_interrupted};
 }
 
 static gboolean

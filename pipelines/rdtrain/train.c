@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "codec/training/parameters.h"
+#include "pipelines/eval/interrupt.h"
 #include "pipelines/eval/progress.h"
 #include "pipelines/rdtrain/train-arguments.h"
 
@@ -103,7 +104,7 @@ run (RdtrainTrainArguments * a, const RdTrainOptions * parsed, gboolean resume)
   options.validated = on_validated;
   options.tell = rdtrain_tell;
   options.user_data = &teller;
-  rdtrain_catch_signals ();
+  eval_catch_interrupts ();
   if ((!resume || rdtrain_train_arguments_read (a, &options, &error))
       && train (a, &options, &error))
     return EXIT_SUCCESS;
