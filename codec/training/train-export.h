@@ -23,7 +23,8 @@ typedef struct
 
 /** rd_train_export: writes the codec file of the training that @options describes, as far as its checkpoint is. Tables are fitted to sequences that
  * were trained on, as the trained head computes their states: with weights as they are in the model file, whose id the codec file has. Both
- * are written beside their places, and renamed, the model first, when both are whole: what fails before leaves both places as they were. Errors as of rd_train(), of rd_refit() and of writing. */
+ * are written beside their places, and renamed, the model first, when both are whole: what fails before leaves both places as they were.
+ * Errors as of rd_train(), of rd_refit() and of writing. */
 gboolean rd_train_export (const RdTrainOptions * options, const RdTrainExport * to, GError ** error);
 
 G_END_DECLS

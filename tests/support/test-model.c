@@ -34,3 +34,12 @@ st_test_data_path (const gchar * name)
 {
   return g_build_filename (ST_SOURCE_ROOT, "tests", "data", name, NULL);
 }
+
+void
+st_test_file_is (const gchar * path, const gchar * expected)
+{
+  g_autofree gchar *content = NULL;
+
+  g_assert_true (g_file_get_contents (path, &content, NULL, NULL));
+  g_assert_cmpstr (content, ==, expected);
+}

@@ -1,4 +1,4 @@
-/* Where tests find their files. */
+/* Where tests find their files, and what is in them. */
 #pragma once
 #include <glib.h>
 
@@ -12,5 +12,7 @@ gchar *st_test_cache_path (const gchar * name);
 gchar *st_test_source_path (const gchar * name);
 /** Path of a file in tests/data. Free with g_free(). */
 gchar *st_test_data_path (const gchar * name);
+/** Ends the test unless the file at @path has the text @expected. */
+void st_test_file_is (const gchar * path, const gchar * expected);
 
 G_END_DECLS

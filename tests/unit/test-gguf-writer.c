@@ -8,6 +8,7 @@
 
 #include <glib/gstdio.h>
 
+#include "tests/support/test-model.h"
 #include "tests/support/tiny-model.h"
 
 typedef struct
@@ -231,15 +232,6 @@ test_refused_tensors (void)
   }
 }
 
-static void
-assert_content (const gchar * path, const gchar * expected)
-{
-  g_autofree gchar *content = NULL;
-
-  g_assert_true (g_file_get_contents (path, &content, NULL, NULL));
-  g_assert_cmpstr (content, ==, expected);
-}
-
 /* The source loses its end before it is copied. */
 static void
 test_source_truncated (Fixture * f, gconstpointer unused)
@@ -257,7 +249,7 @@ test_source_truncated (Fixture * f, gconstpointer unused)
   g_assert_false (st_gguf_writer_write (writer, f->path, &error));
   g_assert_error (error, ST_GGUF_ERROR, ST_GGUF_ERROR_IO);
   g_assert_nonnull (strstr (error->message, "output_norm.weight"));
-  assert_content (f->path, "old");
+  st_test_file_is (f->path, "old");
   g_unlink (source_path);
 }
 
@@ -286,7 +278,7 @@ test_no_room (Fixture * f, gconstpointer unused)
   g_assert_false (written);
   g_assert_error (error, ST_GGUF_ERROR, ST_GGUF_ERROR_IO);
   g_assert_nonnull (strstr (error->message, "cannot write: File too large"));
-  assert_content (f->path, "old");
+  st_test_file_is (f->path, "old");
 }
 
 static void

@@ -10,6 +10,7 @@
 #include "codec/training/train-state.h"
 #include "codec/training/weights.h"
 #include "tests/support/random-weights.h"
+#include "tests/support/test-model.h"
 #include "tests/support/training-fixture.h"
 #include "tests/support/training-tools.h"
 
@@ -161,15 +162,6 @@ test_export_adapters (RdTestTraining * f, gconstpointer unused)
       "has adapters");
 }
 
-static void
-assert_content (const gchar * path, const gchar * expected)
-{
-  g_autofree gchar *content = NULL;
-
-  g_assert_true (g_file_get_contents (path, &content, NULL, NULL));
-  g_assert_cmpstr (content, ==, expected);
-}
-
 /* Nothing in the folder but what was there; what fails does so before or after the model is written. */
 static void
 test_export_neither (RdTestTraining * f, gconstpointer unused)
@@ -187,7 +179,7 @@ test_export_neither (RdTestTraining * f, gconstpointer unused)
   g_assert_false (try_export (f, 0, 1, f->other, &directory));
   g_test_message ("%s", directory->message);
   g_assert_error (directory, G_FILE_ERROR, G_FILE_ERROR_EXIST);
-  assert_content (f->output, "a codec");
+  st_test_file_is (f->output, "a codec");
   g_assert_cmpint (g_rmdir (f->other), ==, 0);
 
   g_file_set_contents (f->other, "a model", -1, NULL);
@@ -195,8 +187,8 @@ test_export_neither (RdTestTraining * f, gconstpointer unused)
   g_assert_false (try_export (f, 0, 1, f->other, &cancelled));
   g_test_message ("%s", cancelled->message);
   g_assert_error (cancelled, ST_MODEL_ERROR, ST_MODEL_ERROR_CANCELLED);
-  assert_content (f->output, "a codec");
-  assert_content (f->other, "a model");
+  st_test_file_is (f->output, "a codec");
+  st_test_file_is (f->other, "a model");
   dir = g_dir_open (folder, 0, NULL);
   while (g_dir_read_name (dir) != NULL)
     names++;
