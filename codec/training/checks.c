@@ -169,3 +169,26 @@ rd_tell_va (RdTell tell, gpointer user_data, const gchar * format, va_list args)
   line = g_strdup_vprintf (format, args);
   tell (line, user_data);
 }
+
+/* Ids and lengths were checked before: what a model refuses in a step is not finite. */
+static gboolean
+is_diverged (const GError * problem)
+{
+  return g_error_matches (problem, RD_TRAINING_ERROR,
+      RD_TRAINING_ERROR_DIVERGED)
+      || g_error_matches (problem, ST_MODEL_ERROR, ST_MODEL_ERROR_INPUT);
+}
+
+void
+rd_propagate_step_error (GError ** error, GError * problem,
+    const gchar * checkpoint)
+{
+  const gboolean kept = g_file_test (checkpoint, G_FILE_TEST_EXISTS);
+  const gboolean diverged = is_diverged (problem);
+
+  g_set_error (error, diverged ? RD_TRAINING_ERROR : problem->domain,
+      diverged ? RD_TRAINING_ERROR_DIVERGED : problem->code, "%s%s%s%s",
+      problem->message, kept ? "; " : "", kept ? checkpoint : "",
+      kept ? " stays as it is" : "");
+  g_error_free (problem);
+}

@@ -38,6 +38,10 @@ typedef void (*RdTell) (const gchar * line, gpointer user_data);
 /** rd_tell_va: calls @tell, if there is one, with the line that @format makes of @args. */
 void rd_tell_va (RdTell tell, gpointer user_data, const gchar * format, va_list args) G_GNUC_PRINTF (3, 0);
 
+/** rd_propagate_step_error: @problem of a step (taken). What is not finite becomes RD_TRAINING_ERROR_DIVERGED,
+ * other errors stay what they are. Said is, too, that @checkpoint stays as it is, if there is one. */
+void rd_propagate_step_error (GError ** error, GError * problem, const gchar * checkpoint);
+
 /** rd_seconds_since: @time is of g_get_monotonic_time(). */
 static inline double
 rd_seconds_since (gint64 time)

@@ -198,7 +198,8 @@ run_steps (Run * run, GError ** error)
     if (!run_step (run, &problem)) {
       if (g_error_matches (problem, ST_MODEL_ERROR, ST_MODEL_ERROR_CANCELLED))
         return fail_interrupted (run, error);
-      g_propagate_error (error, g_steal_pointer (&problem));
+      rd_propagate_step_error (error, g_steal_pointer (&problem),
+          run->s->checkpoint);
       return FALSE;
     }
     report (run);

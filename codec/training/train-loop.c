@@ -190,32 +190,15 @@ run_step (Loop * loop, GError ** error)
   return TRUE;
 }
 
-/* Ids and lengths were checked before: what is refused in a step is not finite. */
-static gboolean
-is_diverged (const GError * problem)
-{
-  return g_error_matches (problem, RD_TRAINING_ERROR,
-      RD_TRAINING_ERROR_DIVERGED)
-      || g_error_matches (problem, ST_MODEL_ERROR, ST_MODEL_ERROR_INPUT);
-}
-
 /* The checkpoint is left as it is: what led to values that are not finite is younger. Takes @problem. */
 static gboolean
 fail_step (Loop * loop, GError * problem, GError ** error)
 {
-  const gchar *checkpoint = loop->t->options->checkpoint;
-  const gboolean kept = g_file_test (checkpoint, G_FILE_TEST_EXISTS);
-  const gboolean diverged = is_diverged (problem);
-
   if (g_error_matches (problem, ST_MODEL_ERROR, ST_MODEL_ERROR_CANCELLED)) {
     g_error_free (problem);
     return fail_interrupted (loop, error);
   }
-  g_set_error (error, diverged ? RD_TRAINING_ERROR : problem->domain,
-      diverged ? RD_TRAINING_ERROR_DIVERGED : problem->code, "%s%s%s%s",
-      problem->message, kept ? "; " : "", kept ? checkpoint : "",
-      kept ? " stays as it is" : "");
-  g_error_free (problem);
+  rd_propagate_step_error (error, problem, loop->t->options->checkpoint);
   return FALSE;
 }
 
