@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#define MOVE 1e-4               /* relative */
+#define MOVE 1e-6               /* relative; of a few roundings, so that a corner between them shows */
 #define N_MOVES 8
 #define USUAL 10.0              /* sensitivity, by the scale: 98 of 100 derivatives of tiny models have less */
 
