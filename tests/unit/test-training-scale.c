@@ -13,7 +13,7 @@
 #define D 40
 #define FRAME 3
 #define STEP 2e-6
-#define SMALLEST_STEP (STEP / 4096)
+#define N_STEPS 4
 #define LIMIT 1e-4              /* of relative errors of derivatives */
 #define LAMBDA 0.3
 #define LEVEL 40
@@ -149,7 +149,7 @@ latent_shift (const Fixture * f, double *shift)
 
   features (f, 0, D, x);
   for (guint i = 0; i < 4; i++) {
-    const gsize next = i < 3 ? MAX (D >> (i + 1), 8) : LATENTS;
+    const gsize next = i < 3 ? MAX ((gsize) D >> (i + 1), (gsize) 8) : LATENTS;
 
     memset (y, 0, sizeof y);
     dense (f, "analysis", i, "in.", x, next, width, y);
@@ -164,7 +164,7 @@ latent_shift (const Fixture * f, double *shift)
         f->derived + i % LATENTS * f->prior->n_derived, x[i]);
   }
   for (guint i = 0; i < 4; i++) {
-    const gsize next = MAX (D >> (3 - i), 8);
+    const gsize next = MAX ((gsize) D >> (3 - i), (gsize) 8);
     const gchar *const none = "";
 
     memset (y, 0, sizeof y);
@@ -334,9 +334,10 @@ slope (gconstpointer user_data)
 {
   const Derivative *derivative = user_data;
   double at = st_test_slope (objective_of, derivative, derivative->value,
-      STEP);
+      STEP), step = STEP;
 
-  for (double step = STEP / 8; step >= SMALLEST_STEP; step /= 8) {
+  for (guint i = 0; i < N_STEPS; i++) {
+    step /= 8;
     const double closer = st_test_slope (objective_of, derivative,
         derivative->value, step);
     const gboolean agrees = fabs (closer - at) <= 1e-5 * fabs (closer) + 1e-6;
