@@ -10,6 +10,18 @@ typedef gdouble (*StTestFunction) (gconstpointer user_data);
 /** st_test_slope: derivative by *@value of what @function gives of @user_data, by differences of fourth order over @step. *@value is again what it was. */
 gdouble st_test_slope (StTestFunction function, gconstpointer user_data, gdouble * value, gdouble step);
 
+/** StTestDerivative: of @function by *@value, by differences over @step. */
+typedef struct
+{
+  StTestFunction function;
+  gconstpointer user_data;      /* of @function, which depends on *value */
+  gdouble *value;
+  gdouble step;
+} StTestDerivative;
+
+/** st_test_derivative: st_test_slope() of an StTestDerivative, as a function itself. */
+gdouble st_test_derivative (gconstpointer derivative);
+
 /** st_test_ones: @n numbers that are 1, to be factors of states that st_test_slope_error() moves. Free with g_free(). */
 gdouble *st_test_ones (gsize n);
 

@@ -273,28 +273,18 @@ exact_loss (const Fixture * f, const RdJointJob * job, double *distortion,
   return job->weight * (loss + job->lambda * sum);
 }
 
-/* A derivative of the loss, by *value of the fixture's. */
 typedef struct
 {
   const Fixture *f;
   const RdJointJob *job;
-  double *value;
-} Derivative;
+} Loss;
 
 static double
 loss_of (gconstpointer user_data)
 {
-  const Derivative *derivative = user_data;
+  const Loss *loss = user_data;
 
-  return exact_loss (derivative->f, derivative->job, NULL, NULL);
-}
-
-static double
-slope (gconstpointer user_data)
-{
-  const Derivative *derivative = user_data;
-
-  return st_test_slope (loss_of, derivative, derivative->value, STEP / 2);
+  return exact_loss (loss->f, loss->job, NULL, NULL);
 }
 
 /* ---- gradients ---- */
@@ -326,6 +316,7 @@ worst_error (const Fixture * f, const RdJointJob * job, const RdParameter * p,
     const float *whole)
 {
   const float *gradient = whole + p->offset;
+  const Loss loss = { f, job };
   gsize largest = 0;
   double worst = 0, scale;
 
@@ -343,10 +334,12 @@ worst_error (const Fixture * f, const RdJointJob * job, const RdParameter * p,
   for (guint i = 0; i < 3; i++) {
     const gsize at = i == 0 ? largest :
         (gsize) g_test_rand_int_range (0, (gint32) p->n);
-    const Derivative derivative = { f, job, f->values + p->offset + at };
+    const StTestDerivative derivative = { loss_of, &loss,
+      f->values + p->offset + at, STEP / 2
+    };
 
-    worst = MAX (worst, st_test_slope_error (slope, &derivative, gradient[at],
-            scale, LIMIT, f->moves, 2 * MAX_N * D));
+    worst = MAX (worst, st_test_slope_error (st_test_derivative, &derivative,
+            gradient[at], scale, LIMIT, f->moves, 2 * MAX_N * D));
   }
   return worst;
 }

@@ -126,8 +126,9 @@ merge (const Fixture * f, guint block, RdMatrix matrix)
 }
 
 static double
-exact_loss (const Fixture * f)
+exact_loss (gconstpointer user_data)
 {
+  const Fixture *f = user_data;
   const RdTailJob *target = &f->job->target;
   const gsize n = target->n;
   const double *embedding = rd_test_load_weights (f->exact, &f->parameters,
@@ -148,37 +149,14 @@ exact_loss (const Fixture * f)
   return sum;
 }
 
-/* A derivative of the loss, by *value of the fixture's. */
-typedef struct
-{
-  const Fixture *f;
-  double *value;
-} Derivative;
-
-static double
-loss_of (gconstpointer user_data)
-{
-  const Derivative *derivative = user_data;
-
-  return exact_loss (derivative->f);
-}
-
-/* Of fourth order, for behind a norm an embedding's small values bend the loss sharply. */
-static double
-slope (gconstpointer user_data)
-{
-  const Derivative *derivative = user_data;
-
-  return st_test_slope (loss_of, derivative, derivative->value, STEP / 2);
-}
-
+/* Of the derivative by *@value: of fourth order, for behind a norm an embedding's small values bend the loss sharply. */
 static double
 error_by (const Fixture * f, double *value, double derivative, double scale)
 {
-  const Derivative by = { f, value };
+  const StTestDerivative by = { exact_loss, f, value, STEP / 2 };
 
-  return st_test_slope_error (slope, &by, derivative, scale, LIMIT, f->moves,
-      MAX_N * D);
+  return st_test_slope_error (st_test_derivative, &by, derivative, scale, LIMIT,
+      f->moves, MAX_N * D);
 }
 
 /* Some coordinates of every array, the largest derivative's among them. */

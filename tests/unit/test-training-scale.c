@@ -313,33 +313,16 @@ static const RdPriorClass *const priors[] = {
   NULL, &rd_prior_factorized, &rd_prior_fourier
 };
 
-/* A derivative of the objective, by *value of the fixture's. */
-typedef struct
-{
-  const Fixture *f;
-  double *value;
-} Derivative;
-
-static double
-objective_of (gconstpointer user_data)
-{
-  const Derivative *derivative = user_data;
-
-  return objective (derivative->f);
-}
-
 /* A ReLU's corner between the ends of a difference is seen where shorter steps give something else: the first that a shorter one agrees with. */
 static double
 slope (gconstpointer user_data)
 {
-  const Derivative *derivative = user_data;
-  double at = st_test_slope (objective_of, derivative, derivative->value,
-      STEP), step = STEP;
+  StTestDerivative derivative = *(const StTestDerivative *) user_data;
+  double at = st_test_derivative (&derivative);
 
   for (guint i = 0; i < N_STEPS; i++) {
-    step /= 8;
-    const double closer = st_test_slope (objective_of, derivative,
-        derivative->value, step);
+    derivative.step /= 8;
+    const double closer = st_test_derivative (&derivative);
     const gboolean agrees = fabs (closer - at) <= 1e-5 * fabs (closer) + 1e-6;
 
     at = closer;
@@ -366,7 +349,7 @@ check_differences (const Fixture * f, const gchar * name, const float *got,
   for (guint i = 0; i <= tries; i++, done++) {
     const gsize at = i == 0 ? largest :
         (gsize) g_test_rand_int_range (0, (gint32) n);
-    const Derivative derivative = { f, values + at };
+    const StTestDerivative derivative = { objective, f, values + at, STEP };
     const double error = st_test_slope_error (slope, &derivative,
         (double) got[at], scale + 1e-2, LIMIT, f->symbol, N * D);
 
