@@ -266,26 +266,13 @@ make_training (RdScratch * s, GError ** error)
 }
 
 static gboolean
-fail_there (const RdScratch * s, GError ** error)
-{
-  g_autofree gchar *settings = rd_train_state_settings (s->checkpoint, error);
-
-  if (settings != NULL)
-    g_set_error (error, RD_SCRATCH_ERROR, RD_SCRATCH_ERROR_CHECKPOINT,
-        "%s is there from an earlier run: --resume goes on from it; to start "
-        "anew remove it", s->checkpoint);
-  else
-    rd_train_state_advise (error);
-  return FALSE;
-}
-
-static gboolean
 load_checkpoint (RdScratch * s, GError ** error)
 {
   if (!g_file_test (s->checkpoint, G_FILE_TEST_EXISTS))
     return TRUE;
   if (!s->options->resume)
-    return fail_there (s, error);
+    return rd_train_state_refuse (s->checkpoint, RD_SCRATCH_ERROR,
+        RD_SCRATCH_ERROR_CHECKPOINT, error);
   if (!rd_train_state_read (s->checkpoint, &s->state, error)) {
     rd_train_state_advise (error);
     return FALSE;

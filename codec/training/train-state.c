@@ -289,3 +289,18 @@ rd_train_state_advise (GError ** error)
   g_free ((*error)->message);
   (*error)->message = message;
 }
+
+gboolean
+rd_train_state_refuse (const gchar * path, GQuark domain, gint code,
+    GError ** error)
+{
+  g_autofree gchar *settings = rd_train_state_settings (path, error);
+
+  if (settings != NULL)
+    g_set_error (error, domain, code,
+        "%s is there from an earlier run: --resume goes on from it; to start "
+        "anew remove it", path);
+  else
+    rd_train_state_advise (error);
+  return FALSE;
+}

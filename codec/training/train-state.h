@@ -28,5 +28,8 @@ gchar *rd_train_state_settings (const gchar * path, GError ** error);
 gboolean rd_train_state_read_values (const gchar * path, const RdParameters * parameters, gsize * n, GError ** error);
 /** rd_train_state_advise: for trainings that would begin in the file's place: adds to an error DAMAGED that they do once it is removed. */
 void rd_train_state_advise (GError ** error);
+/** rd_train_state_refuse: FALSE, with the error @domain, @code of a training that was not told to go on from the checkpoint that is there at @path; with
+ * those of rd_train_state_settings() if that is none, or damaged. */
+gboolean rd_train_state_refuse (const gchar * path, GQuark domain, gint code, GError ** error);
 
 G_END_DECLS

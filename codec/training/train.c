@@ -20,21 +20,12 @@ rd_training_load (RdTraining * t, GError ** error)
 static gboolean
 load_checkpoint (RdTraining * t, GError ** error)
 {
-  const gchar *path = t->options->checkpoint;
-  g_autofree gchar *settings = NULL;
-
-  if (t->options->resume) {
-    if (rd_training_load (t, error))
-      return TRUE;
-  } else {
-    settings = rd_train_state_settings (path, error);
-  }
-  if (settings != NULL)
-    g_set_error (error, RD_TRAINING_ERROR, RD_TRAINING_ERROR_CHECKPOINT,
-        "%s is there from an earlier run: --resume goes on from it; to start "
-        "anew remove it", path);
-  else
-    rd_train_state_advise (error);
+  if (!t->options->resume)
+    return rd_train_state_refuse (t->options->checkpoint, RD_TRAINING_ERROR,
+        RD_TRAINING_ERROR_CHECKPOINT, error);
+  if (rd_training_load (t, error))
+    return TRUE;
+  rd_train_state_advise (error);
   return FALSE;
 }
 
